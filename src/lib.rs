@@ -1,0 +1,3 @@
+//! A Kubernetes operator that keeps Helm releases as declared.
+
+pub mod types;
