@@ -1,0 +1,190 @@
+//! One attempt at a release: what is to be done, and what came of it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Fault, Member, Records};
+use crate::types::ReleaseDigest;
+
+/// What an attempt does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum OperationKind {
+    Install,
+    Upgrade,
+    Rollback,
+    Uninstall,
+}
+
+impl OperationKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "Install",
+            Self::Upgrade => "Upgrade",
+            Self::Rollback => "Rollback",
+            Self::Uninstall => "Uninstall",
+        }
+    }
+}
+
+/// The intent, written to status before helm starts and kept until the attempt is judged.
+///
+/// It is what a successor finds after a crash: the revision tells which record the dead process was going to create.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Operation {
+    /// Unique among the attempts of one object.
+    pub id: Box<str>,
+    pub kind: OperationKind,
+    /// What is to be deployed; absent for an uninstall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<ReleaseDigest>,
+    /// The revision that the run creates; for an uninstall the newest that it removes.
+    pub revision: u32,
+    /// The revision that a rollback goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<u32>,
+    pub started: Timestamp,
+    /// helm and health together have until then.
+    pub deadline: Timestamp,
+    /// The process of the operator that holds the attempt: its name and the moment it started.
+    pub holder: Box<str>,
+}
+
+/// How a run of helm ended. Data, not an error: the planner decides what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    Succeeded,
+    Failed(Failure),
+    /// The wall clock of the run ran out and it was ended.
+    TimedOut,
+    /// Ended on our own wish: newer input, shutdown or lost leadership.
+    Cancelled,
+    /// Ended by a signal that was not ours, such as the kernel's for want of memory.
+    Killed {
+        signal: i32,
+    },
+    /// It did not start: nothing was changed.
+    NotStarted(Failure),
+}
+
+/// Why a run failed, in helm's words and in ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub class: FailureClass,
+    /// helm's own message, bounded, printable, without secrets.
+    pub message: Box<str>,
+}
+
+/// What kind of failure it was: the closed vocabulary that policy is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailureClass {
+    /// The API server did not answer, was overloaded or broke off.
+    Unreachable,
+    /// The release's identity lacks a right.
+    Forbidden,
+    /// Another helm process is at work on the release.
+    Locked,
+    /// Another process created the same revision, or the records differ from what was planned on.
+    LostRace,
+    /// A template of the chart does not render.
+    Template,
+    /// The values do not satisfy the chart's schema.
+    Schema,
+    /// The chart does not want this version of Kubernetes, or is no application chart.
+    Incompatible,
+    /// The API server does not know a kind in the chart.
+    MissingKind,
+    /// An object exists and belongs to something else.
+    Ownership,
+    /// Another field manager holds a field.
+    Conflict,
+    /// The API server refuses an object: invalid, or a field that cannot change.
+    Invalid,
+    /// An admission webhook refused or did not answer, or a quota is used up.
+    Admission,
+    /// A hook of the chart failed or did not end in time.
+    Hook,
+    /// The namespace does not exist.
+    NamespaceMissing,
+    /// The record is larger than a Secret may be.
+    TooLarge,
+    /// helm says that there is no such release, or none deployed.
+    NotFound,
+    /// The inputs changed between plan and start.
+    InputsChanged,
+    /// helm is missing, too old or cannot be started.
+    HelmUnavailable,
+    /// helm said something that none of the above covers.
+    Other,
+}
+
+impl FailureClass {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Unreachable",
+            Self::Forbidden => "Forbidden",
+            Self::Locked => "Locked",
+            Self::LostRace => "LostRace",
+            Self::Template => "Template",
+            Self::Schema => "Schema",
+            Self::Incompatible => "Incompatible",
+            Self::MissingKind => "MissingKind",
+            Self::Ownership => "Ownership",
+            Self::Conflict => "Conflict",
+            Self::Invalid => "Invalid",
+            Self::Admission => "Admission",
+            Self::Hook => "Hook",
+            Self::NamespaceMissing => "NamespaceMissing",
+            Self::TooLarge => "TooLarge",
+            Self::NotFound => "NotFound",
+            Self::InputsChanged => "InputsChanged",
+            Self::HelmUnavailable => "HelmUnavailable",
+            Self::Other => "Other",
+        }
+    }
+
+    /// Passes by itself and says nothing about the release: tried again, not counted as an attempt.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Locked | Self::LostRace | Self::InputsChanged | Self::HelmUnavailable)
+    }
+
+    /// Whose fault a failure of this class is, after a revision was written.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Unreachable
+            | Self::Forbidden
+            | Self::Locked
+            | Self::LostRace
+            | Self::Admission
+            | Self::NamespaceMissing
+            | Self::InputsChanged
+            | Self::HelmUnavailable => Fault::Outside,
+            Self::Template
+            | Self::Schema
+            | Self::Incompatible
+            | Self::MissingKind
+            | Self::Ownership
+            | Self::Conflict
+            | Self::Invalid
+            | Self::Hook
+            | Self::TooLarge
+            | Self::NotFound
+            | Self::Other => Fault::Own,
+        }
+    }
+}
+
+/// What came of an attempt's run of helm, with the state of the release read after its end.
+#[must_use = "an outcome that is not recorded is an attempt that nobody knows of"]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// [`Operation::id`].
+    pub operation: Box<str>,
+    pub ended: Ended,
+    /// All records, read with a quorum after the end; `None` when they could not be read.
+    pub records: Option<Records>,
+    /// The members of the newest revision, from its manifest; `None` when it was not read.
+    pub members: Option<Vec<Member>>,
+    /// After an uninstall: objects of the release that are still there.
+    pub left_over: Vec<Member>,
+}

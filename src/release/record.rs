@@ -1,0 +1,226 @@
+//! What is known of one revision of a Helm release from the metadata of its record, without its payload.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ObjectKey, ReleaseDigest};
+
+/// Label: the digest of what helm was given for this revision.
+pub const LABEL_DIGEST: &str = "helmrelease.dev/digest";
+/// Label: the object that owns the release.
+pub const LABEL_OWNER: &str = "helmrelease.dev/owner";
+/// Label: the revision that the labelled run was going to create. helm copies labels from revision to revision, so
+/// a record whose own number differs was written by somebody else.
+pub const LABEL_REVISION: &str = "helmrelease.dev/revision";
+/// Label: set to the record's own number after the revision was judged good.
+pub const LABEL_VERIFIED: &str = "helmrelease.dev/verified";
+
+/// The state of a revision, as helm 3 and 4 write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordStatus {
+    Unknown,
+    Deployed,
+    Uninstalled,
+    Superseded,
+    Failed,
+    Uninstalling,
+    PendingInstall,
+    PendingUpgrade,
+    PendingRollback,
+}
+
+impl RecordStatus {
+    /// Reads helm's text; a text of a later helm is `Unknown`, never an error.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "deployed" => Self::Deployed,
+            "uninstalled" => Self::Uninstalled,
+            "superseded" => Self::Superseded,
+            "failed" => Self::Failed,
+            "uninstalling" => Self::Uninstalling,
+            "pending-install" => Self::PendingInstall,
+            "pending-upgrade" => Self::PendingUpgrade,
+            "pending-rollback" => Self::PendingRollback,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Deployed => "deployed",
+            Self::Uninstalled => "uninstalled",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+            Self::Uninstalling => "uninstalling",
+            Self::PendingInstall => "pending-install",
+            Self::PendingUpgrade => "pending-upgrade",
+            Self::PendingRollback => "pending-rollback",
+        }
+    }
+
+    /// A helm process is at work, or one has died at it.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback)
+    }
+}
+
+impl fmt::Display for RecordStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The owner of a release, as short as a label needs it: a digest of the object's namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OwnerId(Box<str>);
+
+impl OwnerId {
+    pub fn of(object: &ObjectKey) -> Self {
+        let digest = ReleaseDigest::v1(&[object.namespace.as_bytes(), object.name.as_bytes()]);
+        Self(digest.as_str().into())
+    }
+
+    /// From a label, whose text may be anybody's.
+    pub fn from_label(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One revision, as its record's labels tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Record {
+    pub revision: u32,
+    pub status: RecordStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<ReleaseDigest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerId>,
+    /// The value of [`LABEL_REVISION`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<u32>,
+    /// The value of [`LABEL_VERIFIED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<u32>,
+    /// When helm last wrote the record, in seconds since 1970.
+    #[serde(default)]
+    pub written: i64,
+}
+
+impl Record {
+    /// Written by a run of ours for `owner`: its stamp is its own number. A copied label does not count.
+    pub fn is_stamped_by(&self, owner: &OwnerId) -> bool {
+        self.stamp == Some(self.revision) && self.owner.as_ref() == Some(owner)
+    }
+
+    /// Judged good once. A mark copied from another revision does not count.
+    pub fn is_verified(&self) -> bool {
+        self.verified == Some(self.revision)
+    }
+}
+
+/// All revisions of one release that are there, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Records(Vec<Record>);
+
+impl Records {
+    pub fn new(mut records: Vec<Record>) -> Self {
+        records.sort_by_key(|record| record.revision);
+        Self(records)
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
+        self.0.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn newest(&self) -> Option<&Record> {
+        self.0.last()
+    }
+
+    pub fn get(&self, revision: u32) -> Option<&Record> {
+        self.0.iter().find(|record| record.revision == revision)
+    }
+
+    /// The revision that helm would call deployed: the newest of that status.
+    pub fn deployed(&self) -> Option<&Record> {
+        self.0.iter().rev().find(|record| record.status == RecordStatus::Deployed)
+    }
+
+    /// The newest revision that was judged good, older than `below`: the way back.
+    pub fn newest_verified_below(&self, below: u32) -> Option<&Record> {
+        self.0.iter().rev().find(|record| record.revision < below && record.is_verified())
+    }
+
+    /// The number that helm's next run creates.
+    pub fn next_revision(&self) -> u32 {
+        self.newest().map_or(1, |record| record.revision.saturating_add(1))
+    }
+
+    /// `--history-max` for the next run: the user's wish, or more where pruning would take the newest verified
+    /// revision. helm prunes the oldest before it creates, whatever their worth.
+    pub fn history_max(&self, wanted: u32) -> u32 {
+        let Some(keep) = self.newest_verified_below(u32::MAX) else { return wanted };
+        let since = self.0.iter().filter(|record| record.revision >= keep.revision).count();
+        // One more for the revision that the run creates.
+        wanted.max(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))
+    }
+}
+
+/// What a look into the payload of a foreign record told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForeignAction {
+    /// An install or upgrade by somebody else.
+    Upgrade,
+    /// A rollback by somebody else, to this revision.
+    Rollback { to: u32 },
+    /// The payload could not be read.
+    Unreadable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(revision: u32, verified: bool) -> Record {
+        Record {
+            revision,
+            status: RecordStatus::Superseded,
+            digest: None,
+            owner: None,
+            stamp: Some(revision),
+            verified: verified.then_some(revision),
+            written: 0,
+        }
+    }
+
+    #[test]
+    fn history_max_keeps_the_newest_verified_revision_through_the_next_run() {
+        let records = Records::new(vec![record(1, true), record(2, false), record(3, false), record(4, false)]);
+        assert_eq!(records.history_max(3), 5);
+        assert_eq!(records.history_max(9), 9);
+        assert_eq!(Records::default().history_max(3), 3);
+    }
+
+    #[test]
+    fn copied_labels_do_not_count() {
+        let owner = OwnerId::of(&ObjectKey::new("a", "b"));
+        let mut copy = record(3, true);
+        copy.owner = Some(owner.clone());
+        assert!(copy.is_stamped_by(&owner) && copy.is_verified());
+        copy.revision = 4;
+        assert!(!copy.is_stamped_by(&owner) && !copy.is_verified());
+    }
+}
