@@ -1,4 +1,5 @@
 //! A Kubernetes operator that keeps Helm releases as declared.
 
+pub mod api;
 pub mod release;
 pub mod types;

@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    print!("{}", helm_release_operator::api::crd_yaml());
+}

@@ -2,12 +2,25 @@
 //!
 //! Nothing in this room waits, asks or remembers by itself.
 
+mod desired;
+mod memory;
 mod operation;
 mod record;
+mod snapshot;
+mod values;
 mod verdict;
+mod view;
 
-pub use operation::{Ended, Failure, FailureClass, Operation, OperationKind, Outcome};
+pub use crate::api::OperationKind;
+pub use desired::{Desired, Policy, SpecDefaults, SpecError, ValuesSource, release_key};
+pub use memory::{Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
+pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
     ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record, RecordStatus, Records,
 };
+pub use snapshot::{
+    Claim, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object, Payload, Snapshot, Spec,
+};
+pub use values::{ValuesError, merge, set_path};
 pub use verdict::{Fault, Health, Member, Verdict, Why};
+pub use view::View;

@@ -4,27 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Member, Records};
-use crate::types::ReleaseDigest;
-
-/// What an attempt does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum OperationKind {
-    Install,
-    Upgrade,
-    Rollback,
-    Uninstall,
-}
-
-impl OperationKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Install => "Install",
-            Self::Upgrade => "Upgrade",
-            Self::Rollback => "Rollback",
-            Self::Uninstall => "Uninstall",
-        }
-    }
-}
+use crate::{
+    api::{self, OperationKind},
+    types::ReleaseDigest,
+};
 
 /// The intent, written to status before helm starts and kept until the attempt is judged.
 ///
@@ -43,11 +26,46 @@ pub struct Operation {
     /// The revision that a rollback goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<u32>,
+    /// Why it is done, as history will say it.
+    #[serde(default)]
+    pub cause: Box<str>,
     pub started: Timestamp,
     /// helm and health together have until then.
     pub deadline: Timestamp,
     /// The process of the operator that holds the attempt: its name and the moment it started.
     pub holder: Box<str>,
+}
+
+impl From<api::Operation> for Operation {
+    fn from(wire: api::Operation) -> Self {
+        Self {
+            id: wire.id.into(),
+            kind: wire.kind,
+            digest: wire.digest.and_then(|digest| ReleaseDigest::parse(&digest).ok()),
+            revision: wire.revision,
+            target: wire.target,
+            cause: wire.cause.into(),
+            started: wire.started,
+            deadline: wire.deadline,
+            holder: wire.holder.into(),
+        }
+    }
+}
+
+impl From<Operation> for api::Operation {
+    fn from(operation: Operation) -> Self {
+        Self {
+            id: operation.id.into(),
+            kind: operation.kind,
+            digest: operation.digest.map(String::from),
+            revision: operation.revision,
+            target: operation.target,
+            cause: operation.cause.into(),
+            started: operation.started,
+            deadline: operation.deadline,
+            holder: operation.holder.into(),
+        }
+    }
 }
 
 /// How a run of helm ended. Data, not an error: the planner decides what follows.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api;
+
 /// Whose fault a failure is: decides between quarantine and trying again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fault {
@@ -23,6 +25,28 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub namespace: Box<str>,
     pub name: Box<str>,
+}
+
+impl From<api::InventoryObject> for Member {
+    fn from(wire: api::InventoryObject) -> Self {
+        Self {
+            api_version: wire.api_version.into(),
+            kind: wire.kind.into(),
+            namespace: wire.namespace.into(),
+            name: wire.name.into(),
+        }
+    }
+}
+
+impl From<Member> for api::InventoryObject {
+    fn from(member: Member) -> Self {
+        Self {
+            api_version: member.api_version.into(),
+            kind: member.kind.into(),
+            namespace: member.namespace.into(),
+            name: member.name.into(),
+        }
+    }
 }
 
 impl fmt::Display for Member {

@@ -1,0 +1,226 @@
+//! `HelmRelease.spec`: what a user declares, with the limits and rules that the API server enforces.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::status::HelmReleaseStatus;
+
+/// Keeps a Helm release as declared: installs, upgrades, and rolls back what fails.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "helmrelease.dev",
+    version = "v1alpha1",
+    kind = "HelmRelease",
+    plural = "helmreleases",
+    singular = "helmrelease",
+    shortname = "hrel",
+    namespaced,
+    status = "HelmReleaseStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Release","type":"string","jsonPath":".status.release"}"#,
+    printcolumn = r#"{"name":"Desired","type":"string","jsonPath":".status.desired.version"}"#,
+    printcolumn = r#"{"name":"Deployed","type":"string","jsonPath":".status.deployed.version"}"#,
+    printcolumn = r#"{"name":"Revision","type":"integer","jsonPath":".status.deployed.revision"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    validation = Rule::new("(has(self.spec.releaseName) ? self.spec.releaseName : self.metadata.name).size() <= 53")
+        .message("the release name, by default the name of the object, has at most 53 characters; set a shorter spec.releaseName"),
+    validation = Rule::new("(has(self.spec.releaseName) ? self.spec.releaseName : self.metadata.name) == (has(oldSelf.spec.releaseName) ? oldSelf.spec.releaseName : oldSelf.metadata.name)")
+        .message("releaseName cannot change; delete the object and create another"),
+    validation = Rule::new("(has(self.spec.targetNamespace) ? self.spec.targetNamespace : '') == (has(oldSelf.spec.targetNamespace) ? oldSelf.spec.targetNamespace : '')")
+        .message("targetNamespace cannot change; delete the object and create another")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HelmReleaseSpec {
+    /// Name of the Helm release. Default: the name of the object. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 53),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub release_name: Option<String>,
+
+    /// Version of the chart: `1.2.3` is exact, `1.x` or `>=1 <2` is a range, anything else (or `app:TEXT`) is the
+    /// appVersion of a chart. Default: the newest stable version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub release_version: Option<String>,
+
+    /// Where the chart comes from. Default: the chart named like the release, from the operator's default repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<Chart>,
+
+    /// Values for the chart. They win over everything in `valuesFrom`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub values: Option<serde_json::Value>,
+
+    /// Values from ConfigMaps and Secrets of the same namespace; later entries win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub values_from: Vec<ValuesFrom>,
+
+    /// Namespace of the release. Default: the namespace of the object. Cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub target_namespace: Option<String>,
+
+    /// Create the namespace of the release when it is not there. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_namespace: Option<bool>,
+
+    /// Service account, in the namespace of the object, whose rights helm uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+
+    /// Do nothing until this is false again; conditions go on being judged. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+
+    /// How often a range or an appVersion is looked up again; at least 10s. Default: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("interval must be at least 10s"))]
+    pub interval: Option<String>,
+
+    /// How long one attempt may take, helm and health together. Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("timeout must be between 1s and 24h"))]
+    pub timeout: Option<String>,
+
+    /// How many revisions helm keeps. More are kept where the way back needs them. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 100))]
+    pub max_history: Option<u32>,
+
+    /// What follows when the first install fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<Install>,
+
+    /// What follows when an upgrade fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
+
+    /// What becomes of the release when the object is deleted. Default: Uninstall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+}
+
+/// Where a chart comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("!has(self.secretRef) || has(self.repository)").message("secretRef needs a repository"))]
+pub struct Chart {
+    /// Name of the chart. Default: the name of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub name: Option<String>,
+
+    /// URL of the chart repository. Default: the operator's default repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 1024), regex(pattern = r"^https?://[^/?#@]+(/[^?#]*)?$"))]
+    pub repository: Option<String>,
+
+    /// Secret with `username` and `password` for the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
+/// Name of a Secret in the namespace of the object.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretRef {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Values from one key of a ConfigMap or Secret.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ValuesFrom {
+    pub kind: ValuesKind,
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key of the data. Default: `values.yaml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub values_key: Option<String>,
+    /// Put the text at this path, as `helm --set` would, instead of reading it as a map of values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 250))]
+    pub target_path: Option<String>,
+    /// Count as empty when it does not exist. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optional: Option<bool>,
+}
+
+/// Where values may come from.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ValuesKind {
+    ConfigMap,
+    Secret,
+}
+
+impl ValuesKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+}
+
+/// Policy for the first install.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Install {
+    /// Default: Keep, the objects stay and helm tries again in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<InstallFailure>,
+}
+
+/// What follows when the first install fails.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallFailure {
+    Keep,
+    Uninstall,
+}
+
+/// Policy for upgrades.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Upgrade {
+    /// Default: RollBack, to the newest revision that was good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<UpgradeFailure>,
+    /// Attempts beyond the first before the version is quarantined. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10))]
+    pub retries: Option<u32>,
+    /// Take fields that another field manager holds. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_conflicts: Option<bool>,
+}
+
+/// What follows when an upgrade fails.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpgradeFailure {
+    RollBack,
+    Keep,
+}
+
+/// What becomes of the release when the object is deleted.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    Uninstall,
+    Orphan,
+}
+
+/// A JSON object whose fields nobody but the chart knows.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "nullable": true, "x-kubernetes-preserve-unknown-fields": true })
+}

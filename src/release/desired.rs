@@ -1,0 +1,225 @@
+//! The only parse of a spec: from what a user wrote to values that nobody doubts any more.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{DeletionPolicy, HelmRelease, InstallFailure, UpgradeFailure, ValuesKind},
+    types::{
+        ChartName, Duration, DurationError, NameError, Namespace, ReleaseKey, ReleaseName, VersionError, VersionRequest,
+    },
+};
+
+/// One attempt, helm and health together.
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How often a moving version is looked up again.
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// The shortest interval: a repository is not asked more often for one release.
+const INTERVAL_MIN: Duration = Duration::from_secs(10);
+/// Revisions that helm keeps: enough for a way back and a look at what failed.
+const MAX_HISTORY: u32 = 5;
+/// Attempts beyond the first.
+const RETRIES: u32 = 1;
+/// Key of a ConfigMap or Secret that holds values.
+const VALUES_KEY: &str = "values.yaml";
+
+/// Why a spec cannot be acted on. Nothing is tried again until the object changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("{0}; set spec.releaseName")]
+    Name(NameError),
+    #[error("spec.{field}: {source}")]
+    Field { field: &'static str, source: NameError },
+    #[error("{0}")]
+    Version(#[from] VersionError),
+    #[error("spec.{field}: {source}")]
+    Duration { field: &'static str, source: DurationError },
+    #[error("spec.interval is {0}, at least {INTERVAL_MIN} is needed")]
+    Interval(Duration),
+    #[error("spec.chart.repository is missing, and the operator has no default repository; name one")]
+    NoRepository,
+    #[error("spec.values is not a map of values")]
+    Values,
+    #[error("spec.maxHistory is {0}, at least 2 revisions are needed for a way back")]
+    History(u32),
+    #[error("spec.targetNamespace {0} is not the object's own; a foreign namespace needs spec.serviceAccountName")]
+    ForeignNamespace(Namespace),
+    #[error("the object has no namespace")]
+    NoNamespace,
+}
+
+/// What the operator adds to a spec that leaves things out.
+#[derive(Debug, Clone, Default)]
+pub struct SpecDefaults {
+    pub repository: Option<Box<str>>,
+    pub service_account: Option<Box<str>>,
+}
+
+/// A spec, parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    pub chart: ChartName,
+    pub repository: Box<str>,
+    /// Name of a Secret with credentials for the repository.
+    pub repository_secret: Option<Box<str>>,
+    pub version: VersionRequest,
+    pub values: Map<String, Value>,
+    pub values_from: Vec<ValuesSource>,
+    pub service_account: Option<Box<str>>,
+    pub create_namespace: bool,
+    pub policy: Policy,
+}
+
+/// The part of a spec that decisions are made from. Holds no values, so that it can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    pub namespace: Namespace,
+    pub release: ReleaseName,
+    #[serde(default)]
+    pub suspend: bool,
+    #[serde(default = "interval")]
+    pub interval: Duration,
+    #[serde(default = "timeout")]
+    pub timeout: Duration,
+    #[serde(default = "max_history")]
+    pub max_history: u32,
+    #[serde(default = "install_failure")]
+    pub install_failure: InstallFailure,
+    #[serde(default = "upgrade_failure")]
+    pub upgrade_failure: UpgradeFailure,
+    #[serde(default = "retries")]
+    pub retries: u32,
+    #[serde(default)]
+    pub force_conflicts: bool,
+    #[serde(default = "deletion")]
+    pub deletion: DeletionPolicy,
+}
+
+fn interval() -> Duration {
+    INTERVAL
+}
+
+fn timeout() -> Duration {
+    TIMEOUT
+}
+
+fn max_history() -> u32 {
+    MAX_HISTORY
+}
+
+fn install_failure() -> InstallFailure {
+    InstallFailure::Keep
+}
+
+fn upgrade_failure() -> UpgradeFailure {
+    UpgradeFailure::RollBack
+}
+
+fn retries() -> u32 {
+    RETRIES
+}
+
+fn deletion() -> DeletionPolicy {
+    DeletionPolicy::Uninstall
+}
+
+/// One entry of `valuesFrom`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValuesSource {
+    pub kind: ValuesKind,
+    pub name: Box<str>,
+    pub key: Box<str>,
+    /// A path as in `helm --set`; absent means that the text is a map of values.
+    pub target_path: Option<Box<str>>,
+    pub optional: bool,
+}
+
+impl Policy {
+    pub fn key(&self) -> ReleaseKey {
+        ReleaseKey { namespace: self.namespace.clone(), name: self.release.clone() }
+    }
+}
+
+/// The release that an object means, if the names in it are names at all. It does not depend on the rest of the spec,
+/// so that an object with a mistake elsewhere still finds the release that it owns.
+pub fn release_key(object: &HelmRelease) -> Result<ReleaseKey, SpecError> {
+    let own = object.metadata.namespace.as_deref().ok_or(SpecError::NoNamespace)?;
+    let namespace = object.spec.target_namespace.as_deref().unwrap_or(own);
+    let name = object.spec.release_name.as_deref().or(object.metadata.name.as_deref()).unwrap_or_default();
+    Ok(ReleaseKey {
+        namespace: Namespace::parse(namespace)
+            .map_err(|source| SpecError::Field { field: "targetNamespace", source })?,
+        name: ReleaseName::parse(name).map_err(SpecError::Name)?,
+    })
+}
+
+impl Desired {
+    pub fn parse(object: &HelmRelease, defaults: &SpecDefaults) -> Result<Self, SpecError> {
+        let spec = &object.spec;
+        let key = release_key(object)?;
+        let service_account =
+            spec.service_account_name.as_deref().map(Into::into).or_else(|| defaults.service_account.clone());
+        if object.metadata.namespace.as_deref() != Some(key.namespace.as_str()) && service_account.is_none() {
+            return Err(SpecError::ForeignNamespace(key.namespace));
+        }
+        let chart = spec.chart.clone().unwrap_or_default();
+        let name = chart.name.as_deref().unwrap_or(key.name.as_str());
+        let repository = chart.repository.map(Into::into).or_else(|| defaults.repository.clone());
+        let values = match &spec.values {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(map)) => map.clone(),
+            Some(_) => return Err(SpecError::Values),
+        };
+        Ok(Self {
+            chart: ChartName::parse(name).map_err(|source| SpecError::Field { field: "chart.name", source })?,
+            repository: repository.ok_or(SpecError::NoRepository)?,
+            repository_secret: chart.secret_ref.map(|secret| secret.name.into()),
+            version: spec.release_version.as_deref().map_or(Ok(VersionRequest::newest()), VersionRequest::parse)?,
+            values,
+            values_from: spec.values_from.iter().map(source).collect(),
+            service_account,
+            create_namespace: spec.create_namespace.unwrap_or(false),
+            policy: policy(object, key)?,
+        })
+    }
+}
+
+fn source(from: &crate::api::ValuesFrom) -> ValuesSource {
+    ValuesSource {
+        kind: from.kind,
+        name: from.name.as_str().into(),
+        key: from.values_key.as_deref().unwrap_or(VALUES_KEY).into(),
+        target_path: from.target_path.as_deref().map(Into::into),
+        optional: from.optional.unwrap_or(false),
+    }
+}
+
+fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
+    let spec = &object.spec;
+    let duration = |field, text: Option<&str>, default| {
+        text.map_or(Ok(default), Duration::parse).map_err(|source| SpecError::Duration { field, source })
+    };
+    let interval = duration("interval", spec.interval.as_deref(), INTERVAL)?;
+    if interval < INTERVAL_MIN {
+        return Err(SpecError::Interval(interval));
+    }
+    let max_history = spec.max_history.unwrap_or(MAX_HISTORY);
+    if max_history < 2 {
+        return Err(SpecError::History(max_history));
+    }
+    let upgrade = spec.upgrade.unwrap_or_default();
+    Ok(Policy {
+        namespace: key.namespace,
+        release: key.name,
+        suspend: spec.suspend.unwrap_or(false),
+        interval,
+        timeout: duration("timeout", spec.timeout.as_deref(), TIMEOUT)?,
+        max_history,
+        install_failure: spec.install.unwrap_or_default().on_failure.unwrap_or(InstallFailure::Keep),
+        upgrade_failure: upgrade.on_failure.unwrap_or(UpgradeFailure::RollBack),
+        retries: upgrade.retries.unwrap_or(RETRIES),
+        force_conflicts: upgrade.force_conflicts.unwrap_or(false),
+        deletion: spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
+    })
+}

@@ -1,0 +1,304 @@
+//! What status remembers between passes and across restarts, in types; and its way from and to the wire.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Member, Operation};
+use crate::{
+    api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
+    types::{ChartDigest, ReleaseDigest},
+};
+
+/// What the spec resolves to: everything that helm is given, as digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inputs {
+    pub chart: Box<str>,
+    pub version: Box<str>,
+    #[serde(default)]
+    pub app_version: Box<str>,
+    pub chart_digest: ChartDigest,
+    pub digest: ReleaseDigest,
+    /// Digest of the generation and of the versions of the objects that hold values: while it is the same, so is
+    /// `digest`, and nothing has to be read again.
+    pub fingerprint: Box<str>,
+}
+
+impl Inputs {
+    /// The version as a person names it: `1.2.0 (green)`.
+    pub fn label(&self) -> String {
+        version_label(&self.version, &self.app_version)
+    }
+}
+
+/// `1.2.0 (green)`, or `1.2.0` where both are the same or one is absent.
+pub fn version_label(version: &str, app_version: &str) -> String {
+    if app_version.is_empty() || app_version == version {
+        version.to_owned()
+    } else {
+        format!("{version} ({app_version})")
+    }
+}
+
+/// The revision that was last judged good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    pub revision: u32,
+    pub chart: Box<str>,
+    pub version: Box<str>,
+    pub app_version: Box<str>,
+    pub digest: Option<ReleaseDigest>,
+    pub since: Timestamp,
+}
+
+impl Deployed {
+    pub fn label(&self) -> String {
+        version_label(&self.version, &self.app_version)
+    }
+}
+
+/// Failed attempts at the present inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failures {
+    pub count: u32,
+    pub not_before: Option<Timestamp>,
+    pub last: Option<api::LastFailure>,
+}
+
+/// A digest that is not tried again until inputs change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    pub digest: ReleaseDigest,
+    pub version: Box<str>,
+    pub reason: Box<str>,
+    pub message: Box<str>,
+    pub since: Timestamp,
+}
+
+/// The members of one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    pub revision: u32,
+    /// False when there are more members than are kept.
+    pub complete: bool,
+    pub members: Vec<Member>,
+}
+
+impl Inventory {
+    pub fn new(revision: u32, mut members: Vec<Member>) -> Self {
+        let complete = members.len() <= INVENTORY_MAX;
+        members.truncate(INVENTORY_MAX);
+        Self { revision, complete, members }
+    }
+}
+
+/// One thing that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    pub revision: u32,
+    pub action: OperationKind,
+    pub version: Box<str>,
+    pub digest: Option<ReleaseDigest>,
+    pub cause: Box<str>,
+    pub result: HistoryResult,
+    pub start: Timestamp,
+    pub end: Timestamp,
+}
+
+/// The part of status that decisions are made from. Conditions are not in it: they are said, never read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "HelmReleaseStatus", into = "HelmReleaseStatus")]
+pub struct Memory {
+    /// Generation that the last written status speaks of.
+    pub observed_generation: i64,
+    pub desired: Option<Inputs>,
+    pub deployed: Option<Deployed>,
+    pub operation: Option<Operation>,
+    pub failures: Failures,
+    pub quarantined: Vec<Quarantined>,
+    pub inventory: Option<Inventory>,
+    pub history: Vec<HistoryEntry>,
+    pub handled: api::Handled,
+}
+
+impl Memory {
+    pub fn quarantine_of(&self, digest: &ReleaseDigest) -> Option<&Quarantined> {
+        self.quarantined.iter().find(|entry| entry.digest == *digest)
+    }
+
+    pub fn quarantine(&mut self, entry: Quarantined) {
+        self.quarantined.retain(|other| other.digest != entry.digest);
+        self.quarantined.push(entry);
+        let over = self.quarantined.len().saturating_sub(QUARANTINE_MAX);
+        self.quarantined.drain(..over);
+    }
+
+    /// Adds to the history. A rollback that fails again takes the place of its last failure, so that retries do not
+    /// push out the upgrade that they repair.
+    pub fn remember(&mut self, entry: HistoryEntry) {
+        let repeats = |last: &HistoryEntry| {
+            last.action == entry.action && last.result != HistoryResult::Succeeded && last.digest == entry.digest
+        };
+        if entry.result != HistoryResult::Succeeded && self.history.last().is_some_and(repeats) {
+            self.history.pop();
+        }
+        self.history.push(entry);
+        let over = self.history.len().saturating_sub(HISTORY_MAX);
+        self.history.drain(..over);
+    }
+
+    /// The last entry about a revision.
+    pub fn entry(&self, revision: u32) -> Option<&HistoryEntry> {
+        self.history.iter().rev().find(|entry| entry.revision == revision)
+    }
+
+    /// The members of a revision, if they are known and all of them.
+    pub fn members(&self, revision: u32) -> Option<&[Member]> {
+        self.inventory.as_ref().filter(|inventory| inventory.revision == revision).map(|i| &i.members[..])
+    }
+}
+
+/// Lenient: a piece that another program has damaged is dropped, the rest counts. What is dropped is found out anew
+/// from the records.
+impl From<HelmReleaseStatus> for Memory {
+    fn from(status: HelmReleaseStatus) -> Self {
+        let digest = |text: &str| ReleaseDigest::parse(text).ok();
+        let mut seen = BTreeSet::new();
+        Self {
+            observed_generation: status.observed_generation,
+            desired: status.desired.and_then(|d| {
+                Some(Inputs {
+                    chart: d.chart.into(),
+                    version: d.version.into(),
+                    app_version: d.app_version.into(),
+                    chart_digest: ChartDigest::parse(&d.chart_digest).ok()?,
+                    digest: digest(&d.digest)?,
+                    fingerprint: d.inputs.into(),
+                })
+            }),
+            deployed: status.deployed.map(|d| Deployed {
+                revision: d.revision,
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                digest: digest(&d.digest),
+                since: d.since,
+            }),
+            operation: status.operation.map(Operation::from),
+            failures: status.failures.map_or_else(Failures::default, |f| Failures {
+                count: f.count,
+                not_before: f.not_before,
+                last: f.last,
+            }),
+            quarantined: status
+                .quarantined
+                .into_iter()
+                .filter_map(|q| {
+                    Some(Quarantined {
+                        digest: digest(&q.digest)?,
+                        version: q.version.into(),
+                        reason: q.reason.into(),
+                        message: q.message.into(),
+                        since: q.since,
+                    })
+                })
+                .filter(|q| seen.insert(q.digest.clone()))
+                .collect(),
+            inventory: status.inventory.map(|i| Inventory {
+                revision: i.revision,
+                complete: i.complete,
+                members: i.objects.into_iter().map(Member::from).collect(),
+            }),
+            history: status
+                .history
+                .into_iter()
+                .map(|h| HistoryEntry {
+                    revision: h.revision,
+                    action: h.action,
+                    version: h.version.into(),
+                    digest: digest(&h.digest),
+                    cause: h.cause.into(),
+                    result: h.result,
+                    start: h.start,
+                    end: h.end,
+                })
+                .collect(),
+            handled: status.handled.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Memory> for HelmReleaseStatus {
+    fn from(memory: Memory) -> Self {
+        let text = |digest: Option<ReleaseDigest>| digest.map(String::from).unwrap_or_default();
+        let Memory {
+            observed_generation,
+            desired,
+            deployed,
+            operation,
+            failures,
+            quarantined,
+            inventory,
+            history,
+            handled,
+        } = memory;
+        Self {
+            observed_generation,
+            release: None,
+            conditions: Vec::new(),
+            desired: desired.map(|d| api::Desired {
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                chart_digest: d.chart_digest.into(),
+                digest: d.digest.into(),
+                inputs: d.fingerprint.into(),
+            }),
+            deployed: deployed.map(|d| api::Deployed {
+                revision: d.revision,
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                digest: text(d.digest),
+                since: d.since,
+            }),
+            operation: operation.map(Into::into),
+            failures: (failures != Failures::default()).then_some(api::Failures {
+                count: failures.count,
+                not_before: failures.not_before,
+                last: failures.last,
+            }),
+            quarantined: quarantined
+                .into_iter()
+                .map(|q| api::Quarantined {
+                    digest: q.digest.into(),
+                    version: q.version.into(),
+                    reason: q.reason.into(),
+                    message: q.message.into(),
+                    since: q.since,
+                })
+                .collect(),
+            inventory: inventory.map(|i| api::Inventory {
+                revision: i.revision,
+                complete: i.complete,
+                objects: i.members.into_iter().map(Into::into).collect(),
+            }),
+            history: history
+                .into_iter()
+                .map(|h| api::HistoryEntry {
+                    revision: h.revision,
+                    action: h.action,
+                    version: h.version.into(),
+                    digest: text(h.digest),
+                    cause: h.cause.into(),
+                    result: h.result,
+                    start: h.start,
+                    end: h.end,
+                })
+                .collect(),
+            handled: (handled != api::Handled::default()).then_some(handled),
+        }
+    }
+}

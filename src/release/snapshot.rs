@@ -1,0 +1,168 @@
+//! Everything that one decision is made from, as plain data. A support case is one of these in a file.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{ForeignAction, Health, Inputs, Member, Memory, Outcome, OwnerId, Policy, Records, View};
+use crate::types::ObjectKey;
+
+/// One look at a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Snapshot {
+    pub now: Timestamp,
+    /// Name and start of this process, as it stands in an intent.
+    pub holder: Box<str>,
+    pub object: Object,
+    pub spec: Spec,
+    #[serde(default)]
+    pub claim: Claim,
+    #[serde(default)]
+    pub inputs: InputsView,
+    pub records: View<Records>,
+    /// What the payload of the newest record told, if it was read.
+    #[serde(default)]
+    pub payload: Option<Payload>,
+    /// The health of `memory.inventory`.
+    #[serde(default)]
+    pub health: HealthView,
+    #[serde(default)]
+    pub flight: Flight,
+    #[serde(default)]
+    pub memory: Memory,
+}
+
+/// The object itself, without its spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Object {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
+    pub generation: i64,
+    #[serde(default)]
+    pub deleting: bool,
+    #[serde(default)]
+    pub finalizer: bool,
+    /// Values of the annotations that ask for something.
+    #[serde(default)]
+    pub reconcile: Option<Box<str>>,
+    #[serde(default)]
+    pub retry: Option<Box<str>>,
+    #[serde(default)]
+    pub force_delete: Option<Box<str>>,
+}
+
+impl Object {
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+
+    pub fn owner(&self) -> OwnerId {
+        OwnerId::of(&self.key())
+    }
+}
+
+/// The spec, parsed or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spec {
+    Valid(Policy),
+    /// Says what is wrong and what to change.
+    Invalid(Box<str>),
+}
+
+/// Who may act on the release when several objects name it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Claim {
+    #[default]
+    Ours,
+    /// Another object is the owner; namespace and name.
+    Theirs(Box<str>),
+}
+
+/// What is known of the inputs of helm.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum InputsView {
+    /// Nobody has looked yet, or what was found is out of date.
+    #[default]
+    Stale,
+    /// A task is looking.
+    Underway,
+    /// The last look failed; `tries` in a row by then.
+    Failed { problem: InputsProblem, tries: u32, at: Timestamp },
+    /// Found. `look_again` is when a range or an appVersion is to be resolved anew.
+    Known { inputs: Inputs, look_again: Option<Timestamp> },
+}
+
+/// Why the inputs are not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputsProblem {
+    pub kind: InputsProblemKind,
+    pub message: Box<str>,
+    /// It may pass by itself. What is not transient is looked at again when something changes, and slowly for ever.
+    pub transient: bool,
+}
+
+/// Which input is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum InputsProblemKind {
+    Chart,
+    Values,
+    /// Policy forbids it.
+    Refused,
+}
+
+/// What the payload of one record told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Payload {
+    pub revision: u32,
+    pub action: ForeignAction,
+    #[serde(default)]
+    pub chart: Box<str>,
+    #[serde(default)]
+    pub version: Box<str>,
+    #[serde(default)]
+    pub app_version: Box<str>,
+    #[serde(default)]
+    pub members: Vec<Member>,
+}
+
+/// The health of the members that the inventory names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HealthView {
+    pub health: Health,
+    /// Since when all views that the judgement needs are live; `None` while one is not.
+    #[serde(default)]
+    pub live_since: Option<Timestamp>,
+    /// Members that are there.
+    #[serde(default)]
+    pub present: Vec<Member>,
+}
+
+impl Default for HealthView {
+    fn default() -> Self {
+        Self {
+            health: Health::Unknown { why: "nothing was looked at yet".into() },
+            live_since: None,
+            present: Vec::new(),
+        }
+    }
+}
+
+/// Where the release stands with helm.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Flight {
+    #[default]
+    Idle,
+    Queued,
+    /// A slot is ours; what is planned now is what runs.
+    Granted,
+    /// A run is under way. `cancelled` once it was told to end.
+    Running {
+        operation: Box<str>,
+        cancelled: bool,
+    },
+    Ended(Outcome),
+}
