@@ -1,4 +1,4 @@
-//! Events about HelmReleases, sent by a task of their own: saying something never holds up a pass.
+//! Events about `HelmRelease`s, sent by a task of their own: saying something never holds up a pass.
 //!
 //! kube's `Recorder` is not used: it takes events with other words for the same event, and the new words are lost.
 
