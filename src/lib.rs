@@ -1,5 +1,7 @@
 //! A Kubernetes operator that keeps Helm releases as declared.
 
 pub mod api;
+pub mod health;
+pub mod plan;
 pub mod release;
 pub mod types;
