@@ -4,4 +4,5 @@ pub mod api;
 pub mod health;
 pub mod plan;
 pub mod release;
+pub mod sources;
 pub mod types;
