@@ -4,5 +4,6 @@ pub mod api;
 pub mod health;
 pub mod plan;
 pub mod release;
+pub mod sources;
 pub mod status;
 pub mod types;
