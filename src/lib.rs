@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod health;
+pub mod helm;
 pub mod plan;
 pub mod release;
 pub mod sources;
