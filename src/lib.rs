@@ -3,5 +3,9 @@
 pub mod api;
 pub mod cluster;
 pub mod health;
+pub mod helm;
+pub mod plan;
 pub mod release;
+pub mod sources;
+pub mod status;
 pub mod types;

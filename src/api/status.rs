@@ -104,6 +104,9 @@ pub struct Desired {
     pub digest: String,
     /// Digest of what the above was resolved from: the generation and the versions of the objects that hold values.
     pub inputs: String,
+    /// What made the digest differ from the one before: spec, values or chart.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cause: String,
 }
 
 /// A revision that was judged good.
@@ -177,12 +180,20 @@ pub struct Operation {
 #[serde(rename_all = "camelCase")]
 pub struct Failures {
     pub count: u32,
+    /// Rollbacks in a row that helm could not complete.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rollbacks: u32,
     /// No attempt before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub not_before: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastFailure>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The newest failure.
@@ -263,6 +274,9 @@ pub struct Handled {
     pub reconcile: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
+    /// The newest revision by somebody else that was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<u32>,
 }
 
 fn date_time(_: &mut SchemaGenerator) -> Schema {

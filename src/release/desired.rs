@@ -223,3 +223,21 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
         deletion: spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
     })
 }
+
+/// What can be acted on in an object whose spec is refused: its release can still be removed.
+pub fn policy_of_names(object: &HelmRelease) -> Option<Policy> {
+    let key = release_key(object).ok()?;
+    Some(Policy {
+        namespace: key.namespace,
+        release: key.name,
+        suspend: object.spec.suspend.unwrap_or(false),
+        interval: INTERVAL,
+        timeout: TIMEOUT,
+        max_history: MAX_HISTORY,
+        install_failure: InstallFailure::Keep,
+        upgrade_failure: UpgradeFailure::RollBack,
+        retries: RETRIES,
+        force_conflicts: false,
+        deletion: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
+    })
+}

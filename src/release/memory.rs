@@ -24,6 +24,48 @@ pub struct Inputs {
     /// Digest of the generation and of the versions of the objects that hold values: while it is the same, so is
     /// `digest`, and nothing has to be read again.
     pub fingerprint: Box<str>,
+    /// What made the digest differ from the one before.
+    #[serde(default)]
+    pub cause: Cause,
+}
+
+/// What an attempt is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Cause {
+    /// The object changed, or is new.
+    #[default]
+    Spec,
+    /// An object that holds values changed.
+    Values,
+    /// The repository has another chart for the same request.
+    Chart,
+    /// An attempt before failed.
+    Retry,
+    /// Somebody else changed or removed the release.
+    External,
+    /// The object was deleted.
+    Deletion,
+}
+
+impl Cause {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Values => "values",
+            Self::Chart => "chart",
+            Self::Retry => "retry",
+            Self::External => "external",
+            Self::Deletion => "deletion",
+        }
+    }
+
+    /// Reads what status holds; an unknown word counts as a change of the spec.
+    pub fn parse(text: &str) -> Self {
+        [Self::Values, Self::Chart, Self::Retry, Self::External, Self::Deletion]
+            .into_iter()
+            .find(|cause| cause.as_str() == text)
+            .unwrap_or_default()
+    }
 }
 
 impl Inputs {
@@ -63,6 +105,8 @@ impl Deployed {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failures {
     pub count: u32,
+    /// Rollbacks in a row that helm could not complete.
+    pub rollbacks: u32,
     pub not_before: Option<Timestamp>,
     pub last: Option<api::LastFailure>,
 }
@@ -101,7 +145,7 @@ pub struct HistoryEntry {
     pub action: OperationKind,
     pub version: Box<str>,
     pub digest: Option<ReleaseDigest>,
-    pub cause: Box<str>,
+    pub cause: Cause,
     pub result: HistoryResult,
     pub start: Timestamp,
     pub end: Timestamp,
@@ -176,6 +220,7 @@ impl From<HelmReleaseStatus> for Memory {
                     chart_digest: ChartDigest::parse(&d.chart_digest).ok()?,
                     digest: digest(&d.digest)?,
                     fingerprint: d.inputs.into(),
+                    cause: Cause::parse(&d.cause),
                 })
             }),
             deployed: status.deployed.map(|d| Deployed {
@@ -189,6 +234,7 @@ impl From<HelmReleaseStatus> for Memory {
             operation: status.operation.map(Operation::from),
             failures: status.failures.map_or_else(Failures::default, |f| Failures {
                 count: f.count,
+                rollbacks: f.rollbacks,
                 not_before: f.not_before,
                 last: f.last,
             }),
@@ -219,7 +265,7 @@ impl From<HelmReleaseStatus> for Memory {
                     action: h.action,
                     version: h.version.into(),
                     digest: digest(&h.digest),
-                    cause: h.cause.into(),
+                    cause: Cause::parse(&h.cause),
                     result: h.result,
                     start: h.start,
                     end: h.end,
@@ -255,6 +301,7 @@ impl From<Memory> for HelmReleaseStatus {
                 chart_digest: d.chart_digest.into(),
                 digest: d.digest.into(),
                 inputs: d.fingerprint.into(),
+                cause: d.cause.as_str().to_owned(),
             }),
             deployed: deployed.map(|d| api::Deployed {
                 revision: d.revision,
@@ -267,6 +314,7 @@ impl From<Memory> for HelmReleaseStatus {
             operation: operation.map(Into::into),
             failures: (failures != Failures::default()).then_some(api::Failures {
                 count: failures.count,
+                rollbacks: failures.rollbacks,
                 not_before: failures.not_before,
                 last: failures.last,
             }),
@@ -292,7 +340,7 @@ impl From<Memory> for HelmReleaseStatus {
                     action: h.action,
                     version: h.version.into(),
                     digest: text(h.digest),
-                    cause: h.cause.into(),
+                    cause: h.cause.as_str().to_owned(),
                     result: h.result,
                     start: h.start,
                     end: h.end,

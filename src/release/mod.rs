@@ -12,8 +12,8 @@ mod verdict;
 mod view;
 
 pub use crate::api::OperationKind;
-pub use desired::{Desired, Policy, SpecDefaults, SpecError, ValuesSource, release_key};
-pub use memory::{Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
+pub use desired::{Desired, Policy, SpecDefaults, SpecError, ValuesSource, policy_of_names, release_key};
+pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
     ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record, RecordStatus, Records,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Member, Records};
+use super::{Cause, Fault, Member, Payload, Records};
 use crate::{
     api::{self, OperationKind},
     types::ReleaseDigest,
@@ -28,7 +28,7 @@ pub struct Operation {
     pub target: Option<u32>,
     /// Why it is done, as history will say it.
     #[serde(default)]
-    pub cause: Box<str>,
+    pub cause: Cause,
     pub started: Timestamp,
     /// helm and health together have until then.
     pub deadline: Timestamp,
@@ -44,7 +44,7 @@ impl From<api::Operation> for Operation {
             digest: wire.digest.and_then(|digest| ReleaseDigest::parse(&digest).ok()),
             revision: wire.revision,
             target: wire.target,
-            cause: wire.cause.into(),
+            cause: Cause::parse(&wire.cause),
             started: wire.started,
             deadline: wire.deadline,
             holder: wire.holder.into(),
@@ -60,7 +60,7 @@ impl From<Operation> for api::Operation {
             digest: operation.digest.map(String::from),
             revision: operation.revision,
             target: operation.target,
-            cause: operation.cause.into(),
+            cause: operation.cause.as_str().to_owned(),
             started: operation.started,
             deadline: operation.deadline,
             holder: operation.holder.into(),
@@ -201,8 +201,8 @@ pub struct Outcome {
     pub ended: Ended,
     /// All records, read with a quorum after the end; `None` when they could not be read.
     pub records: Option<Records>,
-    /// The members of the newest revision, from its manifest; `None` when it was not read.
-    pub members: Option<Vec<Member>>,
+    /// The payload of the newest revision; `None` when it was not read.
+    pub payload: Option<Payload>,
     /// After an uninstall: objects of the release that are still there.
     pub left_over: Vec<Member>,
 }

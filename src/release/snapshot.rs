@@ -67,8 +67,11 @@ impl Object {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Spec {
     Valid(Policy),
-    /// Says what is wrong and what to change.
-    Invalid(Box<str>),
+    /// Says what is wrong and what to change. The names may be good all the same: enough to remove a release.
+    Invalid {
+        message: Box<str>,
+        policy: Option<Policy>,
+    },
 }
 
 /// Who may act on the release when several objects name it.

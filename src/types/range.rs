@@ -109,10 +109,8 @@ impl Partial {
         };
         let mut parts = [None; 3];
         let mut open = false;
-        let mut count = 0;
-        for part in numbers.split('.') {
-            let slot = parts.get_mut(count).ok_or_else(wrong)?;
-            count += 1;
+        for (place, part) in numbers.split('.').enumerate() {
+            let slot = parts.get_mut(place).ok_or_else(wrong)?;
             match part {
                 "x" | "X" | "*" => open = true,
                 number => {

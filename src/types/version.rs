@@ -70,6 +70,7 @@ impl VersionRequest {
     /// The highest of `charts` that satisfies the request, as an index into it.
     ///
     /// An `appVersion` prefers stable chart versions; a prerelease counts only if no stable one matches.
+    #[expect(clippy::needless_pass_by_value, reason = "an iterator is handed over as a value")]
     pub fn choose<'a>(&self, charts: impl Iterator<Item = (&'a Version, &'a str)> + Clone) -> Option<&'a Version> {
         let highest = |matching: &dyn Fn(&Version, &str) -> bool| {
             charts.clone().filter(|(version, app)| matching(version, app)).map(|(version, _)| version).max()

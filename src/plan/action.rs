@@ -1,0 +1,78 @@
+//! What a pass can do: one of these, with no choice left to whoever does it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::release::Operation;
+
+/// The one effect of a plan.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    Idle,
+    AddFinalizer,
+    RemoveFinalizer,
+    /// Find out what helm is to be given: read values, resolve and fetch the chart. A task, not awaited.
+    Prepare,
+    /// Read the payload of the newest record. A task, not awaited.
+    Inspect {
+        revision: u32,
+    },
+    /// Queue for a helm slot.
+    Ask(Priority),
+    /// Leave the queue, or give the slot back.
+    Withdraw,
+    /// Run helm. The intent is in the memory of the same plan, and so in status before helm starts.
+    Start(Operation),
+    /// End the run under way.
+    Cancel,
+    /// The outcome is in the memory of the same plan: the board may forget it.
+    Acknowledge {
+        operation: Box<str>,
+    },
+    /// Label the record of a revision as ours and good.
+    Mark {
+        revision: u32,
+    },
+    /// A helm process died over this record: set it to failed, so that helm works on the release again.
+    Unlock {
+        revision: u32,
+    },
+}
+
+impl Action {
+    /// The next pass follows at once, so that a status written for this one would be a request for nothing. If it does
+    /// not follow soon, [`super::SAY_AFTER`] brings a pass that says what is waited for.
+    pub fn defers_status(&self) -> bool {
+        match self {
+            Self::AddFinalizer | Self::RemoveFinalizer | Self::Prepare | Self::Inspect { .. } | Self::Ask(_) => true,
+            Self::Idle
+            | Self::Withdraw
+            | Self::Start(_)
+            | Self::Cancel
+            | Self::Acknowledge { .. }
+            | Self::Mark { .. }
+            | Self::Unlock { .. } => false,
+        }
+    }
+}
+
+/// Order in the queue for helm slots, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Priority {
+    /// A rollback: something that worked is not working.
+    Repair,
+    /// A person changed something and waits.
+    Changed,
+    Retry,
+    FirstInstall,
+    Removal,
+}
+
+/// What a plan wants besides its action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Wake {
+    /// Only a change brings the next pass.
+    Never,
+    At(Timestamp),
+}

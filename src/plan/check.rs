@@ -1,0 +1,71 @@
+//! The linter of plans: what must hold for every plan, whatever the rules say. Asked in every test, and in debug builds
+//! on every pass.
+
+use super::{Action, Because, Plan, Wake};
+use crate::release::{Claim, Flight, OperationKind, Record, Records, Snapshot, Spec};
+
+/// What is wrong with a plan; empty when nothing is.
+#[must_use]
+pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut must = |holds: bool, rule: &str| {
+        if !holds {
+            wrong.push(rule.to_owned());
+        }
+    };
+    let records = snapshot.records.is();
+    let newest = records.and_then(Records::newest);
+    match &plan.action {
+        Action::Start(operation) => {
+            must(snapshot.flight == Flight::Granted, "helm starts only with a slot in hand");
+            must(plan.memory.operation.as_ref() == Some(operation), "the intent is in memory before helm starts");
+            must(records.is_some(), "helm starts only on a complete view of the records");
+            must(snapshot.claim == Claim::Ours, "helm starts only for the owner of the release");
+            let uninstall = operation.kind == OperationKind::Uninstall;
+            let valid = matches!(snapshot.spec, Spec::Valid(_));
+            must(valid || uninstall, "an invalid spec starts nothing but a removal");
+            if let Spec::Valid(policy) = &snapshot.spec {
+                must(!policy.suspend || snapshot.object.deleting, "a suspended release is left alone");
+            }
+            let digest = operation.digest.as_ref();
+            let deploys = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
+            let quarantined = digest.is_some_and(|digest| plan.memory.quarantine_of(digest).is_some());
+            must(!(deploys && quarantined), "a quarantined digest is not tried again");
+            must(!(deploys && digest.is_none()), "an install or upgrade names its digest");
+            let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
+            let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");
+            must(
+                !(uninstall && was_good && !removing),
+                "a release that was good once is never uninstalled to repair it",
+            );
+            let busy = newest.is_some_and(|newest| newest.status.is_pending());
+            must(!busy || uninstall, "helm does not start over a record that another run holds");
+            let back = operation.target.and_then(|to| records?.get(to));
+            let way_back = operation.kind != OperationKind::Rollback || back.is_some_and(Record::is_verified);
+            must(way_back, "a rollback goes to a revision that was verified");
+        }
+        Action::Acknowledge { .. } => must(matches!(snapshot.flight, Flight::Ended(_)), "only an end is acknowledged"),
+        Action::Cancel => must(matches!(snapshot.flight, Flight::Running { .. }), "only a run is cancelled"),
+        Action::RemoveFinalizer => must(snapshot.object.deleting, "the finalizer stays while the object lives"),
+        Action::AddFinalizer => must(!snapshot.object.deleting, "a deleted object gets no finalizer"),
+        Action::Mark { revision } => {
+            must(records.is_some_and(|r| r.get(*revision).is_some()), "only a revision that is there is marked");
+        }
+        Action::Unlock { revision } => {
+            let pending = records.and_then(|r| r.get(*revision)).is_some_and(|r| r.status.is_pending());
+            must(pending, "only a pending record is unlocked");
+            must(!matches!(snapshot.flight, Flight::Running { .. }), "the record of a living run is not unlocked");
+        }
+        Action::Idle | Action::Prepare | Action::Inspect { .. } | Action::Ask(_) | Action::Withdraw => {}
+    }
+    let good = matches!(plan.because, Because::Good { .. });
+    must(
+        !good || plan.memory.observed_generation == snapshot.object.generation,
+        "good is said of the present generation",
+    );
+    if let Wake::At(moment) = plan.wake {
+        let soon = moment >= snapshot.now || plan.action == Action::Idle;
+        must(soon, "a wake lies ahead");
+    }
+    wrong
+}

@@ -1,0 +1,159 @@
+//! Why a plan is what it is, and what it waits for. Every sentence of status and every event is made from these.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::release::{InputsProblem, Member, OperationKind, Why};
+
+/// The reason behind a plan: exactly one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Because {
+    /// The desired digest is deployed and good.
+    Good {
+        revision: u32,
+        label: Box<str>,
+    },
+    /// Suspended; says whether the desired digest is deployed and good.
+    Suspended {
+        deployed: bool,
+    },
+    /// The inputs are being looked up.
+    Looking,
+    /// All helm slots are in use.
+    Queued,
+    Running {
+        kind: OperationKind,
+        label: Box<str>,
+        target: Option<u32>,
+    },
+    /// helm is done; the objects are not there yet.
+    Judging {
+        label: Box<str>,
+        until: Timestamp,
+        member: Option<Member>,
+        why: Option<Why>,
+    },
+    /// A helm process died over the release.
+    Recovering {
+        revision: u32,
+    },
+    /// A helm process that is not ours is at work.
+    StrangerAtWork {
+        revision: u32,
+    },
+    /// A view is not complete.
+    ViewPending(View),
+    /// The API server refuses a view.
+    ViewRefused {
+        view: View,
+        why: Box<str>,
+    },
+    InvalidSpec(Box<str>),
+    /// Another object is the owner; namespace and name.
+    ClaimedByAnother(Box<str>),
+    /// The release exists and was not made by this object.
+    NotOurs {
+        revision: u32,
+    },
+    Inputs(InputsProblem),
+    /// An install or upgrade failed and nothing was rolled back.
+    AttemptFailed {
+        kind: OperationKind,
+        label: Box<str>,
+        why: Box<str>,
+        next: Next,
+    },
+    /// An upgrade failed; the way back is taken now.
+    RollingBack {
+        label: Box<str>,
+        why: Box<str>,
+        to: u32,
+    },
+    /// An upgrade failed and the release is back where it was good.
+    RolledBack {
+        label: Box<str>,
+        to: Box<str>,
+        revision: u32,
+        why: Box<str>,
+        next: Next,
+    },
+    /// Somebody rolled back by hand; it is respected.
+    RolledBackByUser {
+        label: Box<str>,
+        revision: u32,
+    },
+    /// helm could not complete a rollback.
+    RollbackFailed {
+        to: u32,
+        why: Box<str>,
+        next: Next,
+    },
+    /// Rolled back, and still not good.
+    RolledBackUnhealthy {
+        revision: u32,
+        why: Box<str>,
+    },
+    /// It was good once and is not now.
+    Unhealthy {
+        label: Box<str>,
+        member: Member,
+        why: Why,
+    },
+    /// Something that passes by itself keeps helm from working.
+    Hindered {
+        why: Box<str>,
+        until: Timestamp,
+    },
+    Uninstalling,
+    /// helm is done; this object is still there.
+    Terminating {
+        member: Member,
+    },
+    UninstallFailed {
+        why: Box<str>,
+        until: Timestamp,
+    },
+    /// The object lets go of its release.
+    LettingGo,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Next {
+    /// Another attempt, not before then.
+    RetryAt(Timestamp),
+    /// Nothing until the inputs change or somebody asks for a retry.
+    Quarantined,
+    /// No new attempt; good when it recovers.
+    Watching,
+    /// The release is removed and installed again.
+    Reinstall,
+}
+
+/// Which view is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum View {
+    Records,
+    Members,
+}
+
+/// Something that happened and is told once, as an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// Somebody upgraded by hand; the declared state is put back.
+    ManualUpgrade { revision: u32 },
+    /// Somebody rolled back by hand.
+    ManualRollback { revision: u32, to: u32 },
+    /// Somebody uninstalled by hand; the release is installed again.
+    ManualUninstall,
+    /// An attempt ended well.
+    Done { kind: OperationKind, revision: u32, label: Box<str> },
+    /// An attempt did not come to a result and is made again.
+    Interrupted { kind: OperationKind, revision: u32 },
+    /// A digest is not tried again.
+    Quarantined { label: Box<str>, why: Box<str> },
+    /// Quarantine and counts were cleared on request.
+    RetryRequested,
+    /// The object was let go of although its release may be there.
+    ForcedDeletion,
+}

@@ -1,0 +1,114 @@
+//! An attempt whose helm is done, or gone: judged by the health of its revision, or recovered.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    plan::{
+        Action, Because, View as Which,
+        draft::{Decision, Draft, Rejection},
+    },
+    release::{Fault, Health, Operation, OperationKind, RecordStatus},
+};
+
+/// After a start of the operator or a lost watch, objects are watched for this long, or for the release's timeout if
+/// that is shorter, before "not ready by the deadline" counts: the time in which nobody looked proves nothing.
+const FRESH_OBSERVATION: SignedDuration = SignedDuration::from_secs(60);
+
+pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    let operation = draft.memory.operation.clone()?;
+    let records = draft.records()?;
+    if operation.kind == OperationKind::Uninstall {
+        draft.abandon(&operation);
+        return None;
+    }
+    let Some(record) = records.get(operation.revision) else {
+        // helm wrote nothing, or somebody removed it: either way there is nothing to recover.
+        draft.abandon(&operation);
+        return None;
+    };
+    match record.status {
+        RecordStatus::PendingInstall | RecordStatus::PendingUpgrade | RecordStatus::PendingRollback => {
+            draft.abandon(&operation);
+            unlock(record.revision)
+        }
+        RecordStatus::Deployed if records.newest().is_some_and(|newest| newest.revision == record.revision) => {
+            judge(draft, &operation)
+        }
+        // The process that saw why is gone with its words. It was most likely told to end together with its holder.
+        RecordStatus::Failed if operation.holder != draft.snapshot.holder => {
+            draft.abandon(&operation);
+            None
+        }
+        RecordStatus::Failed => {
+            let why = format!("helm marked revision {} as failed", record.revision).into();
+            let reason = super::outcome::reason(operation.kind);
+            draft.reject(Rejection { operation: &operation, fault: Fault::Own, reason, why });
+            None
+        }
+        RecordStatus::Deployed
+        | RecordStatus::Unknown
+        | RecordStatus::Uninstalled
+        | RecordStatus::Superseded
+        | RecordStatus::Uninstalling => {
+            draft.abandon(&operation);
+            None
+        }
+    }
+}
+
+/// A pending record of ours without an attempt: its unlocking was interrupted.
+pub(super) fn interrupted(draft: &mut Draft<'_>) -> Option<Decision> {
+    let newest = draft.newest()?;
+    if newest.status.is_pending() { unlock(newest.revision) } else { None }
+}
+
+fn unlock(revision: u32) -> Option<Decision> {
+    Decision::act(Action::Unlock { revision }, Because::Recovering { revision })
+}
+
+fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
+    let revision = operation.revision;
+    let label = match operation.kind {
+        OperationKind::Rollback => draft.target_label(operation.target),
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => draft.label_of(operation),
+    };
+    let judging = |member, why| Because::Judging { label: label.clone(), until: operation.deadline, member, why };
+    if let Some(first) = draft.take_inventory(revision, judging(None, None)) {
+        return Some(first);
+    }
+    match draft.health() {
+        Health::Healthy => Some(draft.accept(revision, Some(operation))),
+        Health::Failed { member, why } => {
+            reject(draft, operation, why.fault, format!("{member}: {}", why.text));
+            None
+        }
+        Health::Progressing { member, why } => {
+            let end = verdict_due(draft, operation)?;
+            if draft.now() < end {
+                return Decision::until(judging(Some(member.clone()), Some(why.clone())), end);
+            }
+            let text = format!("{member}: {} after {}", why.text, draft.policy.timeout);
+            reject(draft, operation, why.fault, text);
+            None
+        }
+        // A view that is missing is no verdict, however late it is.
+        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+    }
+}
+
+/// When "not ready" becomes "failed". `None` cannot happen for a judged health; it reads as: not yet.
+fn verdict_due(draft: &Draft<'_>, operation: &Operation) -> Option<Timestamp> {
+    let timeout = SignedDuration::try_from(draft.policy.timeout.as_std()).ok()?;
+    let since = draft.snapshot.health.live_since?;
+    let observed = since.checked_add(FRESH_OBSERVATION.min(timeout)).ok()?;
+    Some(if since <= operation.started { operation.deadline } else { operation.deadline.max(observed) })
+}
+
+fn reject(draft: &mut Draft<'_>, operation: &Operation, fault: Fault, why: String) {
+    let reason = match operation.kind {
+        OperationKind::Install => "InstallFailed",
+        OperationKind::Upgrade | OperationKind::Uninstall => "UpgradeFailed",
+        OperationKind::Rollback => "Unhealthy",
+    };
+    draft.reject(Rejection { operation, fault, reason, why: why.into() });
+}

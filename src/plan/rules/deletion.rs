@@ -1,0 +1,67 @@
+//! The object is being deleted.
+
+use crate::{
+    api::DeletionPolicy,
+    plan::{
+        Action, Because, Note, Priority, View as Which,
+        draft::{Decision, Draft},
+    },
+    release::{Cause, Claim, OperationKind, View},
+};
+
+pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    let object = &draft.snapshot.object;
+    if !object.deleting {
+        return None;
+    }
+    if !object.finalizer {
+        return Decision::idle(Because::LettingGo);
+    }
+    let let_go = || Decision::act(Action::RemoveFinalizer, Because::LettingGo);
+    if object.force_delete.is_some() {
+        draft.notes.push(Note::ForcedDeletion);
+        return let_go();
+    }
+    if draft.policy.deletion == DeletionPolicy::Orphan || matches!(draft.snapshot.claim, Claim::Theirs(_)) {
+        return let_go();
+    }
+    let records = match &draft.snapshot.records {
+        View::Is(records) => records,
+        View::Pending => return Decision::idle(Because::ViewPending(Which::Records)),
+        View::Refused(why) => {
+            return Decision::idle(Because::ViewRefused { view: Which::Records, why: why.clone() });
+        }
+    };
+    let Some(newest) = records.newest() else {
+        // Before a list of what is left was made at the end of an uninstall, nothing of ours can be left.
+        let left = draft.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);
+        return match draft.snapshot.health.present.first() {
+            Some(member) if left => Decision::idle(Because::Terminating { member: member.clone() }),
+            _ => let_go(),
+        };
+    };
+    if !draft.ever_ours() {
+        return let_go();
+    }
+    if newest.status.is_pending() && !draft.is_ours(newest) {
+        let stale = super::foreign::goes_stale(newest.written);
+        if draft.now() < stale {
+            return Decision::until(Because::StrangerAtWork { revision: newest.revision }, stale);
+        }
+    }
+    if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
+        let uninstall_failed = draft.memory.failures.last.as_ref().is_some_and(|l| l.reason == "UninstallFailed");
+        if uninstall_failed {
+            return Decision::until(Because::UninstallFailed { why: draft.last_failure(), until }, until);
+        }
+    }
+    // An attempt whose process is gone has nothing to tell any more: the release goes.
+    if let Some(operation) = draft.memory.operation.clone() {
+        draft.abandon(&operation);
+    }
+    let mut decision = draft.launch(OperationKind::Uninstall, Cause::Deletion, Priority::Removal, None);
+    if let Because::Running { .. } = decision.because {
+        decision.because = Because::Uninstalling;
+    }
+    Some(decision)
+}

@@ -1,0 +1,35 @@
+//! What helm is to be given: known, being looked up, or missing.
+
+use crate::{
+    plan::{
+        Action, Because, backoff,
+        draft::{Decision, Draft},
+    },
+    release::InputsView,
+};
+
+pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    let asked = &draft.snapshot.object.reconcile;
+    let ask_again = asked.is_some() && asked.as_deref() != draft.memory.handled.reconcile.as_deref();
+    let look = || Decision::act(Action::Prepare, Because::Looking);
+    let underway = draft.snapshot.inputs == InputsView::Underway;
+    if ask_again && !underway {
+        draft.memory.handled.reconcile = asked.as_deref().map(ToOwned::to_owned);
+        return look();
+    }
+    match &draft.snapshot.inputs {
+        InputsView::Stale => look(),
+        InputsView::Underway => Decision::idle(Because::Looking),
+        InputsView::Failed { problem, tries, at } => {
+            let limit = if problem.transient { backoff::LIMIT } else { backoff::LIMIT_OUTSIDE };
+            let until = backoff::next(*at, *tries, limit, &draft.snapshot.object.uid);
+            if draft.now() < until {
+                Decision::until(Because::Inputs(problem.clone()), until)
+            } else {
+                Decision::act(Action::Prepare, Because::Inputs(problem.clone()))
+            }
+        }
+        InputsView::Known { .. } if super::remediation::is_due(&draft.snapshot.inputs, draft.now()) => look(),
+        InputsView::Known { .. } => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! The rules, most pressing first; one file each.
+
+mod attempt;
+mod deletion;
+mod deploy;
+mod foreign;
+mod inputs;
+mod outcome;
+mod remediation;
+mod running;
+mod settled;
+mod standing;
+
+use crate::{
+    plan::{
+        Note,
+        draft::{Decision, Draft},
+    },
+    release::{Cause, Failures, Inputs},
+};
+
+/// One rule: a situation, what is done about it, and the decision itself.
+pub struct Rule {
+    pub name: &'static str,
+    /// In words, for the table of the README.
+    pub situation: &'static str,
+    pub action: &'static str,
+    pub(super) decide: fn(&mut Draft<'_>) -> Option<Decision>,
+}
+
+/// All rules in the order in which they are asked. The first that answers decides.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "outcome",
+        situation: "a run of helm has ended",
+        action: "its result goes into status: kept for judging, counted as failed, or set aside as interrupted",
+        decide: outcome::decide,
+    },
+    Rule {
+        name: "running",
+        situation: "helm is at work",
+        action: "wait; end an install or upgrade whose inputs are out of date",
+        decide: running::decide,
+    },
+    Rule {
+        name: "deletion",
+        situation: "the object is being deleted",
+        action: "uninstall what is ours and wait until its objects are gone; then let the object go",
+        decide: deletion::decide,
+    },
+    Rule {
+        name: "standing",
+        situation: "the spec is invalid, or another object owns the release",
+        action: "touch nothing, say what is wrong, and wait for a change",
+        decide: standing::decide,
+    },
+    Rule {
+        name: "view",
+        situation: "the records of the release are not in view",
+        action: "conclude nothing until they are",
+        decide: standing::view,
+    },
+    Rule {
+        name: "attempt",
+        situation: "helm is done and its revision is being judged, or the process that held the attempt is gone",
+        action: "good: mark the revision as verified; bad: count it; gone: unlock the record and go on",
+        decide: attempt::decide,
+    },
+    Rule {
+        name: "suspended",
+        situation: "the object is suspended",
+        action: "run nothing; go on judging health",
+        decide: standing::suspended,
+    },
+    Rule {
+        name: "foreign",
+        situation: "the newest revision was not made by this object",
+        action: "a release that was never ours is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for",
+        decide: foreign::decide,
+    },
+    Rule {
+        name: "interrupted",
+        situation: "a helm process of ours died over the newest revision",
+        action: "unlock its record",
+        decide: attempt::interrupted,
+    },
+    Rule {
+        name: "remediation",
+        situation: "the newest upgrade is bad and an older revision was verified",
+        action: "roll back to the newest verified revision, unless newer inputs are there to try",
+        decide: remediation::decide,
+    },
+    Rule {
+        name: "inputs",
+        situation: "chart or values are not known, or a range is due to be looked up",
+        action: "look them up in a task of their own; say what is missing",
+        decide: inputs::decide,
+    },
+    Rule {
+        name: "settled",
+        situation: "the desired digest is deployed",
+        action: "mark it when it is good; say so when it is not; do nothing else",
+        decide: settled::decide,
+    },
+    Rule {
+        name: "quarantined",
+        situation: "the desired digest used up its attempts, or somebody rolled back from it",
+        action: "leave the release where it is good until the inputs change or a retry is asked for",
+        decide: remediation::quarantined,
+    },
+    Rule {
+        name: "backoff",
+        situation: "an attempt failed and the next one is not due",
+        action: "wait, and say until when",
+        decide: remediation::backoff,
+    },
+    Rule {
+        name: "deploy",
+        situation: "the desired digest is not deployed",
+        action: "install where there is no release, upgrade where there is one",
+        decide: deploy::decide,
+    },
+];
+
+/// What a snapshot changes in memory before any rule is asked: requests by annotation, and newer inputs.
+pub(super) fn notice(draft: &mut Draft<'_>) {
+    let object = &draft.snapshot.object;
+    let before = draft.memory.observed_generation;
+    draft.memory.observed_generation = object.generation;
+    let new =
+        |asked: &Option<Box<str>>, handled: &Option<String>| asked.is_some() && asked.as_deref() != handled.as_deref();
+    if new(&object.retry, &draft.memory.handled.retry) {
+        draft.memory.handled.retry = object.retry.as_deref().map(ToOwned::to_owned);
+        draft.memory.quarantined.clear();
+        draft.memory.failures = Failures::default();
+        draft.notes.push(Note::RetryRequested);
+    }
+    let Some(found) = draft.inputs() else { return };
+    match &draft.memory.desired {
+        Some(known) if known.digest == found.digest => {
+            let cause = known.cause;
+            draft.memory.desired = Some(Inputs { cause, ..found.clone() });
+        }
+        known => {
+            let cause = match known {
+                Some(known) if before == object.generation && known.chart_digest != found.chart_digest => Cause::Chart,
+                Some(_) if before == object.generation => Cause::Values,
+                Some(_) | None => Cause::Spec,
+            };
+            draft.memory.desired = Some(Inputs { cause, ..found.clone() });
+            draft.memory.failures = Failures::default();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! helm is at work: wait, or end a run whose inputs are out of date.
+
+use crate::{
+    plan::{
+        Action, Because,
+        draft::{Decision, Draft},
+    },
+    release::{Flight, OperationKind},
+};
+
+pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    let Flight::Running { operation: running, cancelled } = &draft.snapshot.flight else { return None };
+    let operation = draft.memory.operation.clone().filter(|operation| operation.id == *running);
+    let Some(operation) = operation else { return Decision::idle(Because::Looking) };
+    let label = match operation.kind {
+        OperationKind::Rollback => draft.target_label(operation.target),
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => draft.desired_label(),
+    };
+    let because = Because::Running { kind: operation.kind, label, target: operation.target };
+    let newer = draft.inputs().is_some_and(|inputs| operation.digest.as_ref() != Some(&inputs.digest));
+    // A rollback and an uninstall have no signal handling in helm: an end in the middle leaves a lock behind.
+    let may_end = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
+    let suspended_or_deleted = draft.policy.suspend || draft.snapshot.object.deleting;
+    if newer && may_end && !cancelled && !suspended_or_deleted {
+        return Decision::act(Action::Cancel, because);
+    }
+    // While helm runs, newer inputs are looked up, so that they can end it.
+    if draft.snapshot.inputs == crate::release::InputsView::Stale && may_end && !suspended_or_deleted {
+        return Decision::act(Action::Prepare, because);
+    }
+    Decision::idle(because)
+}

@@ -1,0 +1,143 @@
+//! All conditions, from one function: so none can contradict another.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::{
+    Reason, bounded,
+    words::{Saying, Truth, say},
+};
+use crate::{
+    api::{ConditionType, OperationKind},
+    plan::{Because, Plan},
+    release::{Health, InputsView, Snapshot},
+};
+
+/// Longest message of a detail condition, in bytes.
+const DETAIL_MAX_BYTES: usize = 512;
+
+pub(super) fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+struct Writer<'a> {
+    before: &'a [Condition],
+    generation: i64,
+    now: Timestamp,
+    out: Vec<Condition>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, kind: ConditionType, truth: Truth, reason: Reason, message: String) {
+        let before = find(self.before, kind).filter(|before| before.status == truth.as_str());
+        let since = before.map_or_else(|| whole_second(self.now), |before| before.last_transition_time.0);
+        self.out.push(Condition {
+            type_: kind.as_str().to_owned(),
+            status: truth.as_str().to_owned(),
+            reason: reason.as_str().to_owned(),
+            message,
+            observed_generation: Some(self.generation.max(0)),
+            last_transition_time: Time(since),
+        });
+    }
+}
+
+/// The API server keeps seconds: what is compared with what it returns must have no more.
+fn whole_second(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
+}
+
+pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan) -> Vec<Condition> {
+    let Saying { ready, reason, message, reconciling, stalled } = say(&plan.because);
+    let generation = snapshot.object.generation;
+    let mut writer = Writer { before, generation, now: snapshot.now, out: Vec::new() };
+    writer.put(ConditionType::Ready, ready, reason, message.clone());
+    // Abnormal-true, as kstatus reads them: absent means no.
+    if reconciling {
+        let why = if ready == Truth::False { Reason::Retrying } else { Reason::Progressing };
+        writer.put(ConditionType::Reconciling, Truth::True, why, message.clone());
+    }
+    if stalled {
+        writer.put(ConditionType::Stalled, Truth::True, reason, message.clone());
+    }
+    chart(&mut writer, snapshot, plan);
+    released(&mut writer, snapshot, plan, &message);
+    healthy(&mut writer, snapshot, plan);
+    writer.out
+}
+
+fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
+    match (&snapshot.inputs, &plan.memory.desired) {
+        (InputsView::Failed { problem, .. }, _) => {
+            let reason = match problem.kind {
+                crate::release::InputsProblemKind::Chart => Reason::ChartUnavailable,
+                crate::release::InputsProblemKind::Values => Reason::ValuesUnavailable,
+                crate::release::InputsProblemKind::Refused => Reason::Refused,
+            };
+            writer.put(ConditionType::ChartReady, Truth::False, reason, bounded(&problem.message, DETAIL_MAX_BYTES));
+        }
+        (_, Some(desired)) => {
+            let message = format!("{} {} is at hand", desired.chart, desired.label());
+            writer.put(ConditionType::ChartReady, Truth::True, Reason::Succeeded, message);
+        }
+        (_, None) => {}
+    }
+}
+
+/// Whether helm has the desired digest deployed.
+fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: &str) {
+    let Some(desired) = &plan.memory.desired else { return };
+    let Some(newest) = snapshot.records.is().and_then(|records| records.newest()) else { return };
+    let reached =
+        newest.status == crate::release::RecordStatus::Deployed && newest.digest.as_ref() == Some(&desired.digest);
+    if reached {
+        let message = format!("{} is deployed as revision {}", desired.label(), newest.revision);
+        writer.put(ConditionType::Released, Truth::True, Reason::Succeeded, message);
+        return;
+    }
+    let said = say(&plan.because);
+    let (truth, reason) = match said.ready {
+        Truth::False => (Truth::False, said.reason),
+        Truth::True | Truth::Unknown => (Truth::Unknown, Reason::Progressing),
+    };
+    writer.put(ConditionType::Released, truth, reason, bounded(message, DETAIL_MAX_BYTES));
+}
+
+/// The health of the newest revision's objects.
+fn healthy(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
+    let Some(inventory) = plan.memory.inventory.as_ref().filter(|inventory| inventory.revision > 0) else { return };
+    let judged = snapshot.memory.inventory.as_ref().is_some_and(|known| known.revision == inventory.revision);
+    let judging = matches!(plan.because, Because::Judging { .. } | Because::Running { .. });
+    let (truth, reason, message) = match &snapshot.health.health {
+        _ if !judged => (Truth::Unknown, Reason::Progressing, "not looked at yet".to_owned()),
+        Health::Healthy => {
+            (Truth::True, Reason::Succeeded, format!("all {} objects are healthy", inventory.members.len()))
+        }
+        Health::Progressing { member, .. } if judging => {
+            (Truth::Unknown, Reason::Progressing, format!("waiting for {member}"))
+        }
+        Health::Failed { member, why } | Health::Progressing { member, why } => {
+            (Truth::False, Reason::Unhealthy, format!("{member}: {}", why.text))
+        }
+        Health::Unknown { why } => (Truth::Unknown, Reason::ViewIncomplete, why.to_string()),
+    };
+    writer.put(ConditionType::Healthy, truth, reason, bounded(&message, DETAIL_MAX_BYTES));
+}
+
+pub(super) fn malformed(before: &[Condition], generation: i64, error: &str, now: Timestamp) -> Vec<Condition> {
+    let message = bounded(&format!("the object cannot be read: {error}"), DETAIL_MAX_BYTES);
+    let mut writer = Writer { before, generation, now, out: Vec::new() };
+    writer.put(ConditionType::Ready, Truth::False, Reason::InvalidSpec, message.clone());
+    writer.put(ConditionType::Stalled, Truth::True, Reason::InvalidSpec, message);
+    writer.out
+}
+
+/// The kind of operation in past tense, for events.
+pub(super) fn done(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Install => "installed",
+        OperationKind::Upgrade => "upgraded",
+        OperationKind::Rollback => "rolled back",
+        OperationKind::Uninstall => "uninstalled",
+    }
+}

@@ -1,0 +1,56 @@
+//! What is said: conditions, the one sentence, events. A pure function of what was before and what was planned.
+//!
+//! The same snapshot and plan give the same bytes, so that an idle pass writes nothing: no time of its own is stamped,
+//! and a condition keeps its transition time until its status changes.
+
+mod conditions;
+mod event;
+mod reason;
+mod text;
+mod words;
+
+pub use event::{Event, EventKind};
+pub use reason::Reason;
+pub use text::bounded;
+
+use crate::{
+    api::{ConditionType, HelmReleaseStatus},
+    plan::Plan,
+    release::{Snapshot, Spec},
+};
+
+/// What a pass says.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    pub status: HelmReleaseStatus,
+    /// Told after the status was written, once.
+    pub events: Vec<Event>,
+}
+
+/// Says a plan.
+pub fn render(previous: Option<&HelmReleaseStatus>, snapshot: &Snapshot, plan: &Plan) -> Rendered {
+    let mut status = HelmReleaseStatus::from(plan.memory.clone());
+    status.release = match &snapshot.spec {
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy.release.to_string()),
+        Spec::Invalid { policy: None, .. } => None,
+    };
+    let before = previous.map_or(&[][..], |status| &status.conditions[..]);
+    status.conditions = conditions::all(before, snapshot, plan);
+    let ready = |conditions: &[_]| conditions::find(conditions, ConditionType::Ready).cloned();
+    let events = event::all(ready(before).as_ref(), ready(&status.conditions).as_ref(), plan);
+    Rendered { status, events }
+}
+
+/// Says of an object that cannot even be read what is wrong with it, without touching the rest of its status.
+pub fn render_malformed(
+    previous: Option<&HelmReleaseStatus>,
+    generation: i64,
+    error: &str,
+    now: jiff::Timestamp,
+) -> HelmReleaseStatus {
+    let mut status = previous.cloned().unwrap_or_default();
+    status.observed_generation = generation;
+    status.conditions = conditions::malformed(&status.conditions, generation, error, now);
+    status
+}
