@@ -78,6 +78,13 @@ impl RecordIndex {
         locked(&self.shards).get_mut(place).map_or(View::Pending, |shard| shard.look(key))
     }
 
+    /// Whether every watch has told all there is.
+    pub fn standing(&self) -> View<()> {
+        let shards = locked(&self.shards);
+        let refused = shards.iter().map(Shard::standing).find(|view| !matches!(view, View::Is(())));
+        refused.unwrap_or(View::Is(()))
+    }
+
     /// Takes in a complete read of our own: the release as of the version of that read, what is gone included.
     pub fn observe(&self, key: &ReleaseKey, read: &RecordsRead) {
         self.own(key, |shard| shard.observe(key, read));

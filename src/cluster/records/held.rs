@@ -92,6 +92,10 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    pub(super) fn standing(&self) -> View<()> {
+        self.standing.view(())
+    }
+
     /// Returns the releases to look at again.
     pub(super) fn fold(&mut self, change: Change<Meta>, malformed: &AtomicU64) -> Vec<ReleaseKey> {
         let turned = self.standing.turn(&change);
