@@ -25,7 +25,7 @@ pub(super) async fn act(
     key: &ObjectKey,
     object: &Arc<HelmRelease>,
     snapshot: &Snapshot,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     plan: &Plan,
 ) -> Result<(), ClusterError> {
     let policy = match &snapshot.spec {
@@ -51,7 +51,7 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                look_up(context, key, object, desired);
+                look_up(context, key, object, *desired);
             }
         }
         Action::Inspect { revision } => {
@@ -111,7 +111,7 @@ fn start(
     context: &Arc<Context>,
     key: &ObjectKey,
     policy: &Policy,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     operation: &Operation,
     snapshot: &Snapshot,
 ) {
@@ -127,7 +127,7 @@ fn start(
         key: key.clone(),
         operation: operation.clone(),
         policy: policy.clone(),
-        desired,
+        desired: desired.map(|desired| *desired),
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         failed_rollbacks: snapshot.memory.failures.rollbacks,

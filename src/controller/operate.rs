@@ -216,7 +216,7 @@ async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended
     let mut outcome = Outcome {
         operation: attempt.operation.id.clone(),
         ended,
-        records: context.read_records(release).await.ok(),
+        records: context.read_records_again(release).await.ok(),
         payload: None,
         left_over: Vec::new(),
     };

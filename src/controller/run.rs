@@ -71,7 +71,7 @@ pub fn assemble(parts: Parts) -> Assembled {
     let Parts { client, scope, settings, sources, helm, access, metrics, holder, started } = parts;
     let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
     let discovery = Arc::new(Discovery::default());
-    let waker = wakes.clone();
+    let for_board = wakes.clone();
     let context = Context {
         requests: Requests::new(client.clone(), Arc::clone(&discovery)),
         records: Arc::new(RecordIndex::new(scope.clone(), releases.clone())),
@@ -85,7 +85,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         helm,
         access,
         metrics,
-        board: Board::new(settings.slots, Box::new(move |key: &ObjectKey| waker.wake(key.clone()))),
+        board: Board::new(settings.slots, Box::new(move |key: &ObjectKey| for_board.wake(key.clone()))),
         helm_slots: Semaphore::new(settings.slots.computing),
         hook_slots: Semaphore::new(settings.slots.waiting),
         settings,
@@ -132,6 +132,7 @@ pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + S
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "kube hands over values")]
 fn on_error(object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>) -> Requeue {
     let key = super::gather::key_of(&object);
     let delay = context.comes_back(&key);
