@@ -9,6 +9,7 @@ mod board;
 mod gather;
 mod inputs;
 mod judging;
+mod look;
 mod operate;
 mod pass;
 mod payloads;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
+pub use look::{LookError, look};
 pub use program::Program;
 pub use run::{Assembled, Parts, assemble, run};
 
