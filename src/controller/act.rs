@@ -35,7 +35,11 @@ pub(super) async fn act(
     match &plan.action {
         Action::Idle => {
             if matches!(plan.because, crate::plan::Because::Good { .. }) {
+                // What only an attempt needs is let go of: the values, and the members that status names as well.
                 context.inputs.settle(key);
+                if let Some(policy) = policy {
+                    context.payloads.settle(&policy.key());
+                }
             }
         }
         Action::AddFinalizer => {
