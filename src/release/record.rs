@@ -173,6 +173,10 @@ impl Records {
     /// revision. helm prunes the oldest before it creates, whatever their worth.
     pub fn history_max(&self, wanted: u32) -> u32 {
         let Some(keep) = self.newest_verified_below(u32::MAX) else { return wanted };
+        // helm itself never prunes the revision that it calls deployed, so failures on top of it need no room.
+        if self.deployed().is_some_and(|deployed| deployed.revision == keep.revision) {
+            return wanted;
+        }
         let since = self.0.iter().filter(|record| record.revision >= keep.revision).count();
         // One more for the revision that the run creates.
         wanted.max(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))

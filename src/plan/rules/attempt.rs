@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     plan::{
         Action, Because, View as Which,
-        draft::{Decision, Draft, Rejection},
+        draft::{Decision, Draft},
+        ending::Rejection,
     },
     release::{Fault, Health, Operation, OperationKind, RecordStatus},
 };
@@ -21,8 +22,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         draft.abandon(&operation);
         return None;
     }
-    let Some(record) = records.get(operation.revision) else {
-        // helm wrote nothing, or somebody removed it: either way there is nothing to recover.
+    let Some(record) = records.get(operation.revision).filter(|record| draft.wrote(&operation, record)) else {
+        // helm wrote nothing, somebody removed it, or somebody else was first: either way nothing is to be recovered.
         draft.abandon(&operation);
         return None;
     };
@@ -68,13 +69,14 @@ fn unlock(revision: u32) -> Option<Decision> {
 
 fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
     let revision = operation.revision;
-    let label = match operation.kind {
-        OperationKind::Rollback => draft.target_label(operation.target),
-        OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => draft.label_of(operation),
-    };
+    let label = draft.label_of(operation);
     let judging = |member, why| Because::Judging { label: label.clone(), until: operation.deadline, member, why };
     if let Some(first) = draft.take_inventory(revision, judging(None, None)) {
         return Some(first);
+    }
+    if !matches!(draft.health(), Health::Healthy) && is_overtaken(draft, operation) {
+        draft.abandon(operation);
+        return None;
     }
     match draft.health() {
         Health::Healthy => Some(draft.accept(revision, Some(operation))),
@@ -83,7 +85,9 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
             None
         }
         Health::Progressing { member, why } => {
-            let end = verdict_due(draft, operation)?;
+            let Some(end) = verdict_due(draft, operation) else {
+                return Decision::idle(Because::ViewPending(Which::Members));
+            };
             if draft.now() < end {
                 return Decision::until(judging(Some(member.clone()), Some(why.clone())), end);
             }
@@ -96,7 +100,14 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
     }
 }
 
-/// When "not ready" becomes "failed". `None` cannot happen for a judged health; it reads as: not yet.
+/// Newer inputs are there to try: whether this revision would have become good is of no use to anybody any more.
+fn is_overtaken(draft: &Draft<'_>, operation: &Operation) -> bool {
+    let bad = super::remediation::bad_upgrade(draft).and_then(|bad| bad.digest.as_ref());
+    let back = operation.kind == OperationKind::Rollback;
+    !draft.policy.suspend && draft.fresh(operation.digest.as_ref()) && (!back || draft.fresh(bad))
+}
+
+/// When "not ready" becomes "failed"; `None` while a view that the judgement needs is not live.
 fn verdict_due(draft: &Draft<'_>, operation: &Operation) -> Option<Timestamp> {
     let timeout = SignedDuration::try_from(draft.policy.timeout.as_std()).ok()?;
     let since = draft.snapshot.health.live_since?;
