@@ -88,3 +88,6 @@ fn nameless(snapshot: &Snapshot, message: &str) -> Plan {
     };
     Plan { action, memory, because, notes: Vec::new(), wake: Wake::Never }
 }
+
+#[cfg(test)]
+mod tests;

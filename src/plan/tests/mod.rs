@@ -1,0 +1,4 @@
+//! The planner's own suite: cases from files, stories over a small helm, and a search of a small world.
+
+mod sim;
+mod stories;

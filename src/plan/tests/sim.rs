@@ -1,0 +1,524 @@
+//! A small helm, board and cluster for the planner: what they write, and nothing of how.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::HelmReleaseStatus,
+    plan::{Action, Because, Note, Plan, Wake, check, plan},
+    release::{
+        Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
+        Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
+        Records, Snapshot, Spec, View, Why,
+    },
+    types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
+};
+
+/// A version of the chart, by the colour of its page.
+pub(super) type Colour = &'static str;
+pub(super) const COLOURS: [(Colour, &str, &str); 5] = [
+    ("pink", "1.0.0", "v1-aa"),
+    ("blue", "2.0.0", "v1-bb"),
+    ("green", "3.0.0", "v1-cc"),
+    ("red", "4.0.0", "v1-dd"),
+    ("alien", "9.9.9", "v1-ee"),
+];
+
+pub(super) fn digest(colour: Colour) -> ReleaseDigest {
+    let (_, _, text) = COLOURS.iter().find(|(name, _, _)| *name == colour).unwrap();
+    ReleaseDigest::parse(text).unwrap()
+}
+
+pub(super) fn colour(digest: &ReleaseDigest) -> Colour {
+    COLOURS.iter().find(|(_, _, text)| *text == digest.as_str()).unwrap().0
+}
+
+pub(super) fn inputs(colour: Colour) -> Inputs {
+    let (_, version, _) = COLOURS.iter().find(|(name, _, _)| *name == colour).unwrap();
+    Inputs {
+        chart: "unicorn".into(),
+        version: (*version).into(),
+        app_version: colour.into(),
+        chart_digest: ChartDigest::of(colour.as_bytes()),
+        digest: digest(colour),
+        fingerprint: colour.into(),
+        cause: crate::release::Cause::Spec,
+    }
+}
+
+pub(super) fn member() -> Member {
+    Member { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: "apps".into(), name: "web".into() }
+}
+
+/// How the objects of a version do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sick {
+    Slow(Fault),
+    Broken(Fault),
+}
+
+/// How a run of helm goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Good,
+    /// Before it wrote a record.
+    Refused(FailureClass),
+    /// After it wrote a record, which says `failed`.
+    Failed(FailureClass),
+    /// After it wrote a record, which stays as it is: a rollback's hook, a kill, a lost last write.
+    Left(Left),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Hook,
+    Killed,
+    Unnoticed,
+    Stuck,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Begun,
+    Pending,
+    Superseding,
+}
+
+/// One revision as helm stores it: labels, and what only the payload tells.
+#[derive(Debug, Clone)]
+pub(super) struct Revision {
+    pub(super) record: Record,
+    pub(super) colour: Colour,
+    pub(super) action: ForeignAction,
+}
+
+/// Everything outside of the planner.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) object: Object,
+    pub(super) policy: Policy,
+    pub(super) invalid: bool,
+    pub(super) claim: Claim,
+    pub(super) want: Colour,
+    pub(super) inputs: InputsView,
+    pub(super) slow_inputs: bool,
+    pub(super) blind: bool,
+    pub(super) revisions: Vec<Revision>,
+    pub(super) live: Option<Colour>,
+    pub(super) live_since: Option<Timestamp>,
+    pub(super) health: BTreeMap<Colour, Sick>,
+    pub(super) script: VecDeque<Run>,
+    pub(super) flight: Flight,
+    pub(super) running: Option<(Operation, Stage)>,
+    pub(super) payload: Option<Payload>,
+    pub(super) memory: Memory,
+    pub(super) holder: u32,
+    pub(super) runs: Vec<(OperationKind, Option<Colour>)>,
+    pub(super) notes: Vec<Note>,
+    pub(super) gone: bool,
+    pub(super) last: Option<(Action, Because)>,
+}
+
+impl World {
+    pub(super) fn new(want: Colour) -> Self {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        Self {
+            now: start,
+            object: Object {
+                namespace: "apps".into(),
+                name: "unicorn".into(),
+                uid: "uid".into(),
+                generation: 1,
+                deleting: false,
+                finalizer: false,
+                reconcile: None,
+                retry: None,
+                force_delete: None,
+            },
+            policy: Policy {
+                namespace: Namespace::parse("apps").unwrap(),
+                release: ReleaseName::parse("unicorn").unwrap(),
+                suspend: false,
+                interval: Duration::from_secs(600),
+                timeout: Duration::from_secs(300),
+                max_history: 2,
+                install_failure: crate::api::InstallFailure::Keep,
+                upgrade_failure: crate::api::UpgradeFailure::RollBack,
+                retries: 1,
+                force_conflicts: false,
+                deletion: crate::api::DeletionPolicy::Uninstall,
+            },
+            invalid: false,
+            claim: Claim::Ours,
+            want,
+            inputs: InputsView::Stale,
+            slow_inputs: false,
+            blind: false,
+            revisions: Vec::new(),
+            live: None,
+            live_since: Some(start),
+            health: BTreeMap::new(),
+            script: VecDeque::new(),
+            flight: Flight::Idle,
+            running: None,
+            payload: None,
+            memory: Memory { observed_generation: -1, ..Memory::default() },
+            holder: 1,
+            runs: Vec::new(),
+            notes: Vec::new(),
+            gone: false,
+            last: None,
+        }
+    }
+
+    fn owner(&self) -> OwnerId {
+        OwnerId::of(&ObjectKey::new("apps", "unicorn"))
+    }
+
+    pub(super) fn records(&self) -> Records {
+        Records::new(self.revisions.iter().map(|revision| revision.record.clone()).collect())
+    }
+
+    pub(super) fn newest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
+    fn next(&self) -> u32 {
+        self.newest().map_or(1, |newest| newest.record.revision + 1)
+    }
+
+    fn payload_of(&self, revision: &Revision) -> Payload {
+        Payload {
+            revision: revision.record.revision,
+            action: revision.action,
+            chart: "unicorn".into(),
+            version: inputs(revision.colour).version,
+            app_version: revision.colour.into(),
+            members: vec![member()],
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let health = match self.live.map(|live| self.health.get(live)) {
+            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
+            None | Some(None) => Health::Healthy,
+            Some(Some(Sick::Slow(fault))) => {
+                Health::Progressing { member: member(), why: Why { fault: *fault, text: "not ready".into() } }
+            }
+            Some(Some(Sick::Broken(fault))) => {
+                Health::Failed { member: member(), why: Why { fault: *fault, text: "crash loop".into() } }
+            }
+        };
+        let newest = self.newest().map(|newest| newest.record.revision);
+        Snapshot {
+            now: self.now,
+            holder: format!("operator-{}", self.holder).into(),
+            object: self.object.clone(),
+            spec: if self.invalid {
+                Spec::Invalid { message: "no".into(), policy: Some(self.policy.clone()) }
+            } else {
+                Spec::Valid(self.policy.clone())
+            },
+            claim: self.claim.clone(),
+            inputs: self.inputs.clone(),
+            records: if self.blind { View::Pending } else { View::Is(self.records()) },
+            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
+            health: HealthView {
+                health,
+                live_since: self.live_since,
+                present: if self.live.is_some() { vec![member()] } else { Vec::new() },
+            },
+            flight: self.flight.clone(),
+            memory: self.memory.clone(),
+        }
+    }
+
+    /// One pass: plan, check, write, act.
+    pub(super) fn pass(&mut self) -> Plan {
+        let snapshot = self.snapshot();
+        let plan = plan(&snapshot);
+        let wrong = check(&snapshot, &plan);
+        assert!(wrong.is_empty(), "{wrong:?}\n{plan:#?}\n{snapshot:#?}");
+        if !plan.defers_status(&snapshot) {
+            let wire = HelmReleaseStatus::from(plan.memory.clone());
+            self.memory = Memory::from(wire);
+            assert_eq!(self.memory, plan.memory, "status keeps all that is remembered");
+            self.notes.extend(plan.notes.iter().cloned());
+        }
+        self.last = Some((plan.action.clone(), plan.because.clone()));
+        self.act(&plan.action);
+        plan
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Idle => {}
+            Action::AddFinalizer => self.object.finalizer = true,
+            Action::RemoveFinalizer => self.gone = true,
+            Action::Prepare => self.inputs = InputsView::Underway,
+            Action::Inspect { revision } => {
+                let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
+                self.payload = Some(self.payload_of(found));
+            }
+            Action::Ask(_) => self.flight = Flight::Queued,
+            Action::Withdraw | Action::Acknowledge { .. } => self.flight = Flight::Idle,
+            Action::Start(operation) => {
+                self.runs.push((operation.kind, operation.digest.as_ref().map(colour)));
+                self.flight = Flight::Running { operation: operation.id.clone(), cancelled: false };
+                self.running = Some((operation.clone(), Stage::Begun));
+            }
+            Action::Cancel => {
+                let Flight::Running { cancelled, .. } = &mut self.flight else { panic!("nothing runs") };
+                *cancelled = true;
+            }
+            Action::Mark { revision } => {
+                let owner = self.owner();
+                let record = self.record(*revision);
+                record.owner = Some(owner);
+                record.stamp = Some(*revision);
+                record.verified = Some(*revision);
+            }
+            Action::Unlock { revision } => self.record(*revision).status = RecordStatus::Failed,
+        }
+    }
+
+    pub(super) fn record(&mut self, revision: u32) -> &mut Record {
+        &mut self.revisions.iter_mut().find(|r| r.record.revision == revision).unwrap().record
+    }
+
+    /// helm removes the oldest before it creates, but never the one that it calls deployed.
+    fn prune(&mut self) {
+        let max = self.records().history_max(self.policy.max_history) as usize;
+        let deployed = self.records().deployed().map(|record| record.revision);
+        while self.revisions.len() >= max {
+            let Some(at) = self.revisions.iter().position(|r| Some(r.record.revision) != deployed) else { break };
+            self.revisions.remove(at);
+        }
+    }
+
+    fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, action: ForeignAction) {
+        let record = Record { revision: self.next(), status, written: self.now.as_second(), ..labels.clone() };
+        self.revisions.push(Revision { record, colour, action });
+    }
+
+    /// The run under way goes one step further. False when only its end is left.
+    pub(super) fn helm_step(&mut self) -> bool {
+        let Some((operation, stage)) = self.running.clone() else { return false };
+        let stage = match stage {
+            Stage::Begun => {
+                self.helm_create(&operation);
+                Stage::Pending
+            }
+            Stage::Pending if operation.kind != OperationKind::Uninstall => {
+                self.live = self.newest().map(|newest| newest.colour);
+                let newest = self.next() - 1;
+                for revision in &mut self.revisions {
+                    let record = &mut revision.record;
+                    if record.revision != newest && record.status == RecordStatus::Deployed {
+                        record.status = RecordStatus::Superseded;
+                    }
+                }
+                Stage::Superseding
+            }
+            Stage::Pending | Stage::Superseding => return false,
+        };
+        self.running = Some((operation, stage));
+        true
+    }
+
+    fn helm_create(&mut self, operation: &Operation) {
+        let newest = self.newest().map(|newest| newest.record.status);
+        let labels = Record {
+            revision: 0,
+            status: RecordStatus::Unknown,
+            digest: operation.digest.clone(),
+            owner: Some(self.owner()),
+            stamp: Some(operation.revision),
+            // Copied from the revision before, as helm does with every label that it is not given anew.
+            verified: self.newest().and_then(|newest| newest.record.verified),
+            written: 0,
+        };
+        match operation.kind {
+            OperationKind::Install => {
+                let allowed = matches!(newest, None | Some(RecordStatus::Failed | RecordStatus::Uninstalled));
+                assert!(allowed, "helm refuses to install over {newest:?}");
+                let colour = colour(operation.digest.as_ref().unwrap());
+                self.create(RecordStatus::PendingInstall, colour, &labels, ForeignAction::Upgrade);
+            }
+            OperationKind::Upgrade => {
+                let deployed = self.records().deployed().is_some();
+                let last = matches!(newest, Some(RecordStatus::Failed | RecordStatus::Superseded));
+                assert!(deployed || last, "helm has nothing to upgrade: {newest:?}");
+                self.prune();
+                let colour = colour(operation.digest.as_ref().unwrap());
+                self.create(RecordStatus::PendingUpgrade, colour, &labels, ForeignAction::Upgrade);
+            }
+            OperationKind::Rollback => {
+                self.prune();
+                let to = operation.target.unwrap();
+                let target = self.revisions.iter().find(|r| r.record.revision == to);
+                let target = target.expect("the way back was pruned").clone();
+                let action = ForeignAction::Rollback { to };
+                self.create(RecordStatus::PendingRollback, target.colour, &target.record, action);
+            }
+            OperationKind::Uninstall => {
+                let now = self.now.as_second();
+                let record = &mut self.revisions.last_mut().expect("nothing to uninstall").record;
+                record.status = RecordStatus::Uninstalling;
+                record.written = now;
+            }
+        }
+    }
+
+    /// The run ends, as told.
+    pub(super) fn helm_end(&mut self, run: Run) {
+        let failure = |class| Failure { class, message: "helm said so".into() };
+        let cancelled = matches!(self.flight, Flight::Running { cancelled: true, .. });
+        if cancelled {
+            return self.finish(Ended::Cancelled, Some(RecordStatus::Failed));
+        }
+        if let Run::Refused(class) = run {
+            return self.finish(Ended::Failed(failure(class)), None);
+        }
+        self.helm_step();
+        match run {
+            Run::Good => {
+                self.helm_step();
+                self.finish(Ended::Succeeded, Some(RecordStatus::Deployed));
+            }
+            Run::Refused(_) => {}
+            Run::Failed(class) => self.finish(Ended::Failed(failure(class)), Some(RecordStatus::Failed)),
+            Run::Left(Left::Hook) => self.finish(Ended::Failed(failure(FailureClass::Hook)), None),
+            Run::Left(Left::Killed) => self.finish(Ended::Killed { signal: 9 }, None),
+            Run::Left(Left::Unnoticed) => self.finish(Ended::Succeeded, None),
+            Run::Left(Left::Stuck) => self.finish(Ended::TimedOut, Some(RecordStatus::Failed)),
+        }
+    }
+
+    fn finish(&mut self, ended: Ended, status: Option<RecordStatus>) {
+        let Some((operation, stage)) = self.running.take() else { return };
+        let now = self.now.as_second();
+        if operation.kind == OperationKind::Uninstall {
+            if status == Some(RecordStatus::Deployed) {
+                self.revisions.clear();
+                self.live = None;
+            }
+        } else if let Some(status) = status.filter(|_| stage != Stage::Begun) {
+            let newest = &mut self.revisions.last_mut().unwrap();
+            newest.record.status = status;
+            newest.record.written = now;
+            self.live = Some(newest.colour);
+        }
+        self.flight = Flight::Ended(Outcome {
+            operation: operation.id,
+            ended,
+            records: Some(self.records()),
+            payload: self.newest().map(|newest| self.payload_of(newest)),
+            left_over: Vec::new(),
+        });
+    }
+
+    /// The operator and its helm are gone at once; another takes over.
+    pub(super) fn crash(&mut self) {
+        self.running = None;
+        self.flight = Flight::Idle;
+        self.holder += 1;
+        self.inputs = InputsView::Stale;
+        self.payload = None;
+        self.live_since = Some(self.now);
+    }
+
+    /// What goes on by itself. False when nothing does.
+    pub(super) fn surroundings(&mut self) -> bool {
+        let mut moved = false;
+        if self.inputs == InputsView::Underway && !self.slow_inputs {
+            self.inputs = InputsView::Known { inputs: inputs(self.want), look_again: None };
+            moved = true;
+        }
+        if self.flight == Flight::Queued {
+            self.flight = Flight::Granted;
+            moved = true;
+        } else if self.running.is_some() {
+            let run = self.script.pop_front().unwrap_or(Run::Good);
+            self.helm_end(run);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Passes until nothing moves any more without the clock.
+    pub(super) fn run(&mut self) -> Plan {
+        for _ in 0..60 {
+            let plan = self.pass();
+            let due = matches!(plan.wake, Wake::At(moment) if moment <= self.now);
+            if self.gone || (!self.surroundings() && plan.action == Action::Idle && !due) {
+                return plan;
+            }
+        }
+        panic!("no rest: {:?}\n{:#?}", self.last, self.snapshot());
+    }
+
+    /// Passes until a run of helm is under way.
+    pub(super) fn until_runs(&mut self) {
+        for _ in 0..60 {
+            self.pass();
+            if self.running.is_some() {
+                return;
+            }
+            self.surroundings();
+        }
+        panic!("helm was never started: {:?}", self.last);
+    }
+
+    /// The clock goes on to the next wake, and on until nothing moves.
+    pub(super) fn wait(&mut self) -> Plan {
+        let plan = self.run();
+        let Wake::At(moment) = plan.wake else { return plan };
+        self.now = self.now.max(moment);
+        self.run()
+    }
+
+    pub(super) fn later(&mut self, minutes: i64) -> Plan {
+        self.now = self.now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        self.run()
+    }
+
+    /// The spec asks for another version.
+    pub(super) fn want(&mut self, colour: Colour) {
+        self.want = colour;
+        self.object.generation += 1;
+        self.inputs = InputsView::Stale;
+    }
+
+    /// Somebody runs `helm upgrade`, which copies the labels of the newest revision.
+    pub(super) fn manual_upgrade(&mut self, colour: Colour, status: RecordStatus) {
+        let labels = self.newest().unwrap().record.clone();
+        self.supersede_for(status);
+        self.create(status, colour, &labels, ForeignAction::Upgrade);
+        self.live = Some(colour);
+    }
+
+    /// Somebody runs `helm rollback`, which copies the labels of the target.
+    pub(super) fn manual_rollback(&mut self, to: u32, status: RecordStatus) {
+        let target = self.revisions.iter().find(|r| r.record.revision == to).unwrap().clone();
+        self.supersede_for(status);
+        self.create(status, target.colour, &target.record, ForeignAction::Rollback { to });
+        self.live = Some(target.colour);
+    }
+
+    fn supersede_for(&mut self, status: RecordStatus) {
+        for revision in &mut self.revisions {
+            if status == RecordStatus::Deployed && revision.record.status == RecordStatus::Deployed {
+                revision.record.status = RecordStatus::Superseded;
+            }
+        }
+    }
+
+    pub(super) fn manual_uninstall(&mut self) {
+        self.revisions.clear();
+        self.live = None;
+    }
+}
