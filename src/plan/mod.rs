@@ -70,8 +70,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     if action == Action::Idle && !policy.suspend {
         wake = wake.or_sooner(rules::look_again(snapshot));
     }
-    if action.is_followed_at_once() && wake == Wake::Never {
-        wake = snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At);
+    if action.is_followed_at_once() {
+        wake = wake.or_sooner(snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At));
     }
     Plan { action, memory: draft.memory, because, notes: draft.notes, wake }
 }

@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    api::HistoryResult,
     plan::{
-        Action, Because, View as Which,
+        Action, Because, View as Which, Wake,
         draft::{Decision, Draft},
         ending::Rejection,
     },
-    release::{Fault, Health, Operation, OperationKind, RecordStatus},
+    release::{Cause, Fault, Health, Operation, OperationKind, RecordStatus},
 };
 
 /// After a start of the operator or a lost watch, objects are watched for this long, or for the release's timeout if
@@ -16,7 +17,7 @@ use crate::{
 const FRESH_OBSERVATION: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    let operation = draft.memory.operation.clone()?;
+    let Some(operation) = draft.memory.operation.clone() else { return resume(draft) };
     let records = draft.records()?;
     if operation.kind == OperationKind::Uninstall {
         draft.abandon(&operation);
@@ -57,6 +58,31 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     }
 }
 
+/// A deployed revision whose attempt came to no verdict: status was lost, or newer inputs overtook it and turned out to
+/// be unusable. It gets a new deadline, so that it ends as good or is rolled back.
+fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
+    let newest = draft.newest().filter(|newest| newest.status == RecordStatus::Deployed && !newest.is_verified())?;
+    let digest = draft.digest_of(newest)?.clone();
+    let known = draft.entry_of(newest);
+    let judged = known.is_some_and(|entry| entry.result != HistoryResult::Abandoned);
+    if judged || draft.at_good().is_some() || draft.fresh(Some(&digest)) {
+        return None;
+    }
+    let kind = match known {
+        Some(entry) => entry.action,
+        None if newest.revision == 1 => OperationKind::Install,
+        None => OperationKind::Upgrade,
+    };
+    // The labels of a rollback are those of its target, its number among them.
+    let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
+    let planned = draft.operation(kind, Cause::Retry, target);
+    let operation = Operation { revision: newest.revision, digest: Some(digest), ..planned };
+    let because =
+        Because::Judging { label: draft.label_of(&operation), until: operation.deadline, member: None, why: None };
+    draft.memory.operation = Some(operation);
+    Decision::until(because, draft.now())
+}
+
 /// A pending record of ours without an attempt: its unlocking was interrupted.
 pub(super) fn interrupted(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.newest()?;
@@ -86,17 +112,21 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
         }
         Health::Progressing { member, why } => {
             let Some(end) = verdict_due(draft, operation) else {
-                return Decision::idle(Because::ViewPending(Which::Members));
+                let because = Because::ViewPending(Which::Members);
+                return Some(super::inputs::meanwhile(draft, because, Wake::Never));
             };
             if draft.now() < end {
-                return Decision::until(judging(Some(member.clone()), Some(why.clone())), end);
+                let because = judging(Some(member.clone()), Some(why.clone()));
+                return Some(super::inputs::meanwhile(draft, because, Wake::At(end)));
             }
             let text = format!("{member}: {} after {}", why.text, draft.policy.timeout);
             reject(draft, operation, why.fault, text);
             None
         }
         // A view that is missing is no verdict, however late it is.
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Unknown { .. } => {
+            Some(super::inputs::meanwhile(draft, Because::ViewPending(Which::Members), Wake::Never))
+        }
     }
 }
 

@@ -2,11 +2,21 @@
 
 use crate::{
     plan::{
-        Action, Because, backoff,
+        Action, Because, Wake, backoff,
         draft::{Decision, Draft},
     },
     release::InputsView,
 };
+
+/// While something else is waited for, inputs are looked up all the same: newer ones may end the waiting.
+pub(super) fn meanwhile(draft: &mut Draft<'_>, because: Because, wake: Wake) -> Decision {
+    let (action, sooner) = match decide(draft) {
+        Some(Decision { action: Action::Prepare, .. }) => (Action::Prepare, Wake::Never),
+        Some(Decision { wake, .. }) => (Action::Idle, wake),
+        None => (Action::Idle, Wake::Never),
+    };
+    Decision { action, because, wake: wake.or_sooner(sooner), placed: false }
+}
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let asked = &draft.snapshot.object.reconcile;

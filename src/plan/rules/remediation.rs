@@ -4,7 +4,7 @@ use super::foreign::BY_USER;
 use crate::{
     api::{HistoryResult, UpgradeFailure},
     plan::{
-        Because, Next, Priority, View,
+        Because, Next, Priority, View, Wake,
         draft::{Decision, Draft},
     },
     release::{Cause, Health, HistoryEntry, OperationKind, Record, RecordStatus},
@@ -70,12 +70,13 @@ pub(super) fn restored(draft: &mut Draft<'_>) -> Option<Decision> {
     }
     match draft.health() {
         Health::Healthy => Some(draft.accept(newest.revision, None)),
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(View::Members)),
+        Health::Unknown { .. } => {
+            Some(super::inputs::meanwhile(draft, Because::ViewPending(View::Members), Wake::Never))
+        }
         Health::Failed { member, why } | Health::Progressing { member, why } => {
-            Decision::idle(Because::RolledBackUnhealthy {
-                revision: newest.revision,
-                why: format!("{member}: {}", why.text).into(),
-            })
+            let why = format!("{member}: {}", why.text).into();
+            let because = Because::RolledBackUnhealthy { revision: newest.revision, why };
+            Some(super::inputs::meanwhile(draft, because, Wake::Never))
         }
     }
 }
@@ -120,7 +121,9 @@ pub(in crate::plan) fn state(draft: &Draft<'_>) -> Because {
         None => (draft.last_failure(), draft.next()),
     };
     let deployed = draft.memory.deployed.as_ref();
-    let Some(deployed) = deployed.filter(|_| draft.at_good().is_some()) else {
+    // Where helm refused before it wrote a revision, the release is at something good without a way back.
+    let back = draft.at_good().is_some_and(|newest| held.is_some() || is_rollback(draft, newest));
+    let Some(deployed) = deployed.filter(|_| back) else {
         return Because::AttemptFailed { kind: super::deploy::kind(draft), label, why, next };
     };
     match draft.health() {

@@ -6,7 +6,7 @@ use crate::{
         Action, Because, Next, Priority, View as Which, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, Inputs, Operation, OperationKind, Record, RecordStatus},
+    release::{Cause, Health, Inputs, OperationKind, Record, RecordStatus},
 };
 
 /// The desired digest is what helm has deployed, by a run of ours.
@@ -62,13 +62,11 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     Decision::idle(state(draft, revision, label))
 }
 
-/// Deployed, and not known to be good: judged anew if its attempt came to no result, else watched on.
+/// Deployed, and its attempt was judged bad: watched on.
 fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<Decision> {
-    let failed = draft.entry_of(newest).is_some_and(|entry| entry.result == HistoryResult::Failed);
     match draft.health() {
         Health::Healthy => Some(draft.accept(newest.revision, None)),
         Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
-        Health::Failed { .. } | Health::Progressing { .. } if !failed => Some(resume(draft, newest, label)),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             let first = draft.memory.deployed.is_none() && !draft.records()?.iter().any(Record::is_verified);
             let why = match &draft.memory.failures.last {
@@ -87,23 +85,6 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             Decision::idle(Because::AttemptFailed { kind, label, why, next })
         }
     }
-}
-
-/// The attempt behind a revision is not known any more, or was given up: it gets a new deadline, so that it comes to
-/// a verdict.
-fn resume(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Decision {
-    let kind = if newest.revision == 1 { OperationKind::Install } else { OperationKind::Upgrade };
-    let operation = Operation { revision: newest.revision, ..draft.operation(kind, Cause::Retry, None) };
-    let until = operation.deadline;
-    draft.memory.operation = Some(operation);
-    let (member, why) = match draft.health() {
-        Health::Failed { member, why } | Health::Progressing { member, why } => {
-            (Some(member.clone()), Some(why.clone()))
-        }
-        Health::Healthy | Health::Unknown { .. } => (None, None),
-    };
-    let because = Because::Judging { label, until, member, why };
-    Decision { action: Action::Idle, because, wake: Wake::At(draft.now()), placed: false }
 }
 
 fn reinstall(draft: &mut Draft<'_>, label: Box<str>, why: Box<str>) -> Decision {

@@ -1,4 +1,5 @@
 //! The planner's own suite: cases from files, stories over a small helm, and a search of a small world.
 
+mod search;
 mod sim;
 mod stories;

@@ -94,6 +94,14 @@ pub(super) struct Revision {
     pub(super) action: ForeignAction,
 }
 
+/// What a pass decided.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reached {
+    pub(super) action: Action,
+    pub(super) because: Because,
+    pub(super) wake: Wake,
+}
+
 /// Everything outside of the planner.
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -107,6 +115,8 @@ pub(super) struct World {
     pub(super) slow_inputs: bool,
     pub(super) blind: bool,
     pub(super) revisions: Vec<Revision>,
+    /// The highest number that was given.
+    pub(super) counter: u32,
     pub(super) live: Option<Colour>,
     pub(super) live_since: Option<Timestamp>,
     pub(super) health: BTreeMap<Colour, Sick>,
@@ -158,6 +168,7 @@ impl World {
             slow_inputs: false,
             blind: false,
             revisions: Vec::new(),
+            counter: 0,
             live: None,
             live_since: Some(start),
             health: BTreeMap::new(),
@@ -237,7 +248,7 @@ impl World {
     }
 
     /// One pass: plan, check, write, act.
-    pub(super) fn pass(&mut self) -> Plan {
+    pub(super) fn pass(&mut self) -> Reached {
         let snapshot = self.snapshot();
         let plan = plan(&snapshot);
         let wrong = check(&snapshot, &plan);
@@ -250,7 +261,8 @@ impl World {
         }
         self.last = Some((plan.action.clone(), plan.because.clone()));
         self.act(&plan.action);
-        plan
+        let Plan { action, because, wake, .. } = plan;
+        Reached { action, because, wake }
     }
 
     fn act(&mut self, action: &Action) {
@@ -290,8 +302,10 @@ impl World {
     }
 
     /// helm removes the oldest before it creates, but never the one that it calls deployed.
-    fn prune(&mut self) {
-        let max = self.records().history_max(self.policy.max_history) as usize;
+    fn prune(&mut self, target: Option<u32>) {
+        // The next number is found before what has it may be pruned.
+        self.counter = self.next() - 1;
+        let max = self.records().history_max_for(self.policy.max_history, target) as usize;
         let deployed = self.records().deployed().map(|record| record.revision);
         while self.revisions.len() >= max {
             let Some(at) = self.revisions.iter().position(|r| Some(r.record.revision) != deployed) else { break };
@@ -300,7 +314,8 @@ impl World {
     }
 
     fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, action: ForeignAction) {
-        let record = Record { revision: self.next(), status, written: self.now.as_second(), ..labels.clone() };
+        self.counter = self.counter.max(self.next() - 1) + 1;
+        let record = Record { revision: self.counter, status, written: self.now.as_second(), ..labels.clone() };
         self.revisions.push(Revision { record, colour, action });
     }
 
@@ -352,12 +367,12 @@ impl World {
                 let deployed = self.records().deployed().is_some();
                 let last = matches!(newest, Some(RecordStatus::Failed | RecordStatus::Superseded));
                 assert!(deployed || last, "helm has nothing to upgrade: {newest:?}");
-                self.prune();
+                self.prune(None);
                 let colour = colour(operation.digest.as_ref().unwrap());
                 self.create(RecordStatus::PendingUpgrade, colour, &labels, ForeignAction::Upgrade);
             }
             OperationKind::Rollback => {
-                self.prune();
+                self.prune(operation.target);
                 let to = operation.target.unwrap();
                 let target = self.revisions.iter().find(|r| r.record.revision == to);
                 let target = target.expect("the way back was pruned").clone();
@@ -403,8 +418,7 @@ impl World {
         let now = self.now.as_second();
         if operation.kind == OperationKind::Uninstall {
             if status == Some(RecordStatus::Deployed) {
-                self.revisions.clear();
-                self.live = None;
+                self.manual_uninstall();
             }
         } else if let Some(status) = status.filter(|_| stage != Stage::Begun) {
             let newest = &mut self.revisions.last_mut().unwrap();
@@ -450,7 +464,7 @@ impl World {
     }
 
     /// Passes until nothing moves any more without the clock.
-    pub(super) fn run(&mut self) -> Plan {
+    pub(super) fn run(&mut self) -> Reached {
         for _ in 0..60 {
             let plan = self.pass();
             let due = matches!(plan.wake, Wake::At(moment) if moment <= self.now);
@@ -474,14 +488,14 @@ impl World {
     }
 
     /// The clock goes on to the next wake, and on until nothing moves.
-    pub(super) fn wait(&mut self) -> Plan {
+    pub(super) fn wait(&mut self) -> Reached {
         let plan = self.run();
         let Wake::At(moment) = plan.wake else { return plan };
         self.now = self.now.max(moment);
         self.run()
     }
 
-    pub(super) fn later(&mut self, minutes: i64) -> Plan {
+    pub(super) fn later(&mut self, minutes: i64) -> Reached {
         self.now = self.now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
         self.run()
     }
@@ -519,6 +533,7 @@ impl World {
 
     pub(super) fn manual_uninstall(&mut self) {
         self.revisions.clear();
+        self.counter = 0;
         self.live = None;
     }
 }
