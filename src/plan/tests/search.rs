@@ -6,7 +6,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use super::sim::{Run, Sick, World};
+use super::sim::{Left, Run, Sick, World};
 use crate::{
     plan::{Action, Because, Wake},
     release::{FailureClass, Fault, OperationKind, RecordStatus},
@@ -33,13 +33,15 @@ enum Event {
     Retry,
 }
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 19] = [
     Event::Pass,
     Event::Surroundings,
     Event::HelmStep,
     Event::HelmEnds(Run::Good),
     Event::HelmEnds(Run::Failed(FailureClass::Hook)),
     Event::HelmEnds(Run::Refused(FailureClass::Template)),
+    Event::HelmEnds(Run::Left(Left::Hook)),
+    Event::HelmEnds(Run::Left(Left::Killed)),
     Event::Crash,
     Event::Health(None),
     Event::Health(Some(Sick::Broken(Fault::Own))),
@@ -215,4 +217,34 @@ fn a_small_world_is_safe_everywhere_and_comes_to_rest_from_everywhere() {
         }
     }
     assert!(looked > STATES, "the world is smaller than it seems: {looked}");
+}
+
+/// Long histories, where the search is wide: each step is likely to be a pass, so that much happens between events.
+#[test]
+fn long_histories_are_safe_and_come_to_rest() {
+    for seed in 1..=400_u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut draw = |below: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(random >> 33).unwrap() % below
+        };
+        let mut world = World::new("blue");
+        world.policy.retries = u32::from(seed % 2 == 0);
+        let mut path = Vec::new();
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..60 {
+                let event = match draw(3) {
+                    0 => EVENTS[draw(EVENTS.len())],
+                    1 => Event::Surroundings,
+                    _ => Event::Pass,
+                };
+                if apply(&mut world, event) {
+                    path.push(event);
+                    is_safe(&world);
+                }
+            }
+            comes_to_rest(&world);
+        }));
+        assert!(told.is_ok(), "seed {seed}, after {path:?}");
+    }
 }
