@@ -135,3 +135,33 @@ fn no_rule_and_no_word_is_without_a_case() {
     let missing: Vec<_> = all.filter(|name| !seen.contains(**name)).collect();
     assert!(missing.is_empty(), "without a case: {missing:?}");
 }
+
+/// Parts of all cases in all combinations that a seed picks: whatever the parts say together, there is a plan, it is
+/// the only one, and the linter agrees with it.
+#[test]
+fn there_is_one_sound_plan_for_every_mixture_of_cases() {
+    let parts: Vec<Snapshot> = cases().into_iter().map(|case| case.snapshot).collect();
+    let mut random = 7_u64;
+    let mut draw = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        parts[usize::try_from(random >> 33).unwrap() % parts.len()].clone()
+    };
+    for _ in 0..6000 {
+        let mixed = Snapshot {
+            object: draw().object,
+            spec: draw().spec,
+            claim: draw().claim,
+            inputs: draw().inputs,
+            records: draw().records,
+            payload: draw().payload,
+            health: draw().health,
+            flight: draw().flight,
+            memory: draw().memory,
+            ..draw()
+        };
+        let decided = plan(&mixed);
+        assert_eq!(decided, plan(&mixed));
+        let wrong = check(&mixed, &decided);
+        assert!(wrong.is_empty(), "{wrong:?}\n{}", serde_json::to_string_pretty(&mixed).unwrap());
+    }
+}
