@@ -5,7 +5,8 @@ use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
 use serde_json::json;
 
 use crate::scenario::{Scenario, web};
-use crate::stage::{Operator, parent_of, signal_to};
+use crate::stage::Operator;
+use crate::stage::process::{parent_of, signal};
 use crate::tests;
 
 tests![
@@ -47,7 +48,7 @@ fn helm_killed_in_an_install_is_recovered_from(s: &Scenario<'_>) {
     s.declare("a", &web("1.0.0", json!({})));
     let helm = held(s, &rule, &operator);
     assert_eq!(s.story("a"), "1 pending-install");
-    signal_to(helm, Signal::KILL).unwrap();
+    signal(helm, Signal::KILL).unwrap();
     s.ready("a");
     none_pending(s, "a");
 }
@@ -62,7 +63,7 @@ fn helm_killed_in_an_upgrade_is_recovered_from(s: &Scenario<'_>) {
     s.declare("a", &web("1.1.0", json!({})));
     let helm = held(s, &rule, &operator);
     assert_eq!(s.story("a"), "1 deployed, 2 pending-upgrade");
-    signal_to(helm, Signal::KILL).unwrap();
+    signal(helm, Signal::KILL).unwrap();
     s.ready("a");
     assert_eq!(s.config("a", "version"), "1.1.0");
     none_pending(s, "a");
@@ -150,7 +151,7 @@ fn operator_killed_after_any_of_its_writes_recovers(s: &Scenario<'_>) {
         let own = |info: &sandbox::proxy::RequestInfo| {
             !info.user_agent.starts_with("Helm/") && info.verb == Verb::Patch && info.resource != "leases"
         };
-        let kill = Action::kill_after(move |_| drop(signal_to(pid, Signal::KILL)));
+        let kill = Action::kill_after(move |_| drop(signal(pid, Signal::KILL)));
         let rule = s.proxy.rule(Rule::new(own, kill).skip(number).times(1));
         s.declare("a", &web(version, json!({})));
         let made = || rule.hits() == 1;

@@ -58,7 +58,7 @@ fn orphaned_release_stays(s: &Scenario<'_>) {
     // What was let go of is somebody else's until it is taken over.
     s.declare("a", &web("1.0.0", json!({ "deletionPolicy": "Orphan" })));
     s.until("a", "judged", |object| {
-        crate::stage::condition(object, "Ready").is_some_and(|ready| ready.status != "Unknown")
+        crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.status != "Unknown")
     });
     assert_eq!(s.story("a"), "1 deployed", "no revision over a release that is good");
 }
@@ -92,7 +92,7 @@ fn deletion_waits_until_the_objects_are_gone(s: &Scenario<'_>) {
     held(&["example.org/held"]);
     s.delete("a");
     s.until("a", "the object that is stuck is named", |object| {
-        crate::stage::condition(object, "Ready").is_some_and(|ready| ready.message.contains("ConfigMap"))
+        crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.message.contains("ConfigMap"))
     });
     held(&[]);
     s.gone("a");

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::scenario::{Scenario, skip, web};
-use crate::stage::{Settings, condition};
+use crate::stage::Settings;
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![release_is_installed_upgraded_rolled_back_and_uninstalled];

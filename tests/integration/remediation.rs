@@ -4,7 +4,8 @@ use helm_release_operator::api::{HelmRelease, HistoryResult, OperationKind};
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, web};
-use crate::stage::{Operator, condition};
+use crate::stage::Operator;
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![

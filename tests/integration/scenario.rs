@@ -21,7 +21,8 @@ use play::Skipped;
 pub(crate) use play::{Test, play, remember_panics};
 
 use crate::ground::Land;
-use crate::stage::{Failure, Log, Operator, Settings, condition, is_ready};
+use crate::stage::status::{condition, is_ready};
+use crate::stage::{Failure, Log, Operator, Settings};
 
 /// How long something may take that has to happen; many times what it takes on a machine that is not busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

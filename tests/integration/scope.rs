@@ -61,10 +61,10 @@ fn service_account_without_rights_is_refused_with_its_name(s: &Scenario<'_>) {
     account(s, "powerless");
     s.declare("a", &web("1.0.0", json!({ "serviceAccountName": "powerless" })));
     let object = s.until("a", "not ready, with the account's name", |object| {
-        let ready = crate::stage::condition(object, "Ready");
+        let ready = crate::stage::status::condition(object, "Ready");
         ready.is_some_and(|ready| ready.status == "False" && ready.message.contains("powerless"))
     });
-    let ready = crate::stage::condition(&object, "Ready").unwrap();
+    let ready = crate::stage::status::condition(&object, "Ready").unwrap();
     assert!(ready.message.to_lowercase().contains("forbidden"), "{}: {}", ready.reason, ready.message);
     assert_eq!(s.story("a"), "");
     s.grant("admin", "powerless");
@@ -94,9 +94,9 @@ fn foreign_target_namespace_needs_a_service_account(s: &Scenario<'_>) {
     let _operator = s.operate_with(&settings);
     s.declare("a", &web("1.0.0", json!({ "targetNamespace": target.namespace })));
     let object = s.until("a", "refused", |object| {
-        crate::stage::condition(object, "Ready").is_some_and(|ready| ready.status == "False")
+        crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.status == "False")
     });
-    let ready = crate::stage::condition(&object, "Ready").unwrap();
+    let ready = crate::stage::status::condition(&object, "Ready").unwrap();
     assert!(ready.message.contains("serviceAccountName"), "{}: {}", ready.reason, ready.message);
     assert_eq!(target.story("a"), "");
 }

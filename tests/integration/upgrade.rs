@@ -85,7 +85,7 @@ fn suspended_release_is_left_alone_until_resumed(s: &Scenario<'_>) {
     s.deployed("a", 1);
     s.declare("a", &web("1.1.0", json!({ "suspend": true })));
     let suspended = s.until("a", "Suspended is said", |object| {
-        let ready = crate::stage::condition(object, "Ready");
+        let ready = crate::stage::status::condition(object, "Ready");
         ready.is_some_and(|ready| ready.reason == "Suspended" && ready.status == "Unknown")
     });
     assert_eq!(suspended.status.unwrap().observed_generation, suspended.metadata.generation.unwrap());

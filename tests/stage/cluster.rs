@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use helm_release_operator::api::{HelmRelease, crd};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
@@ -140,17 +139,4 @@ impl Cluster {
 fn resource(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-}
-
-/// The condition of that type that speaks of the object's generation.
-pub(crate) fn condition<'a>(object: &'a HelmRelease, kind: &str) -> Option<&'a Condition> {
-    let status = object.status.as_ref()?;
-    let current = |one: &&Condition| one.type_ == kind && one.observed_generation == object.metadata.generation;
-    status.conditions.iter().find(current)
-}
-
-/// Ready, and said of the generation that the object has.
-pub(crate) fn is_ready(object: &HelmRelease) -> bool {
-    let observed = object.status.as_ref().map(|status| status.observed_generation);
-    observed == object.metadata.generation && condition(object, "Ready").is_some_and(|ready| ready.status == "True")
 }

@@ -7,10 +7,12 @@
 mod cluster;
 mod log;
 mod operator;
+pub(crate) mod process;
+pub(crate) mod status;
 
-pub(crate) use cluster::{Cluster, condition, is_ready};
+pub(crate) use cluster::Cluster;
 pub(crate) use log::Log;
-pub(crate) use operator::{Operator, Settings, parent_of, play_role, signal_to};
+pub(crate) use operator::{Operator, Settings, play_role};
 
 /// What stops a story.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,11 +1,10 @@
 //! The operator as the process that users run.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use rustix::process::{Pid, Signal};
 use sandbox::wait;
 use serde_json::Value;
 
-use super::{Failure, Log};
+use super::{Failure, Log, process};
 
 /// The first argument that turns a harness into the leash of an operator.
 const ROLE: &str = "__operator-leash";
@@ -167,9 +166,7 @@ impl Operator {
 
     /// The processes that it has started and that still live.
     pub(crate) fn children(&self) -> Vec<u32> {
-        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.filter(|pid| parent_of(*pid) == Some(self.pid())).collect()
+        process::children_of(self.pid())
     }
 
     /// Kills it without a word.
@@ -184,7 +181,7 @@ impl Operator {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), Failure> {
-        Ok(signal_to(self.pid(), signal)?)
+        Ok(process::signal(self.pid(), signal)?)
     }
 
     pub(crate) fn wait_until_ended(&mut self) -> Result<ExitStatus, Failure> {
@@ -204,32 +201,10 @@ impl Drop for Operator {
     }
 }
 
-/// Sends a signal to a process.
-pub(crate) fn signal_to(pid: u32, signal: Signal) -> io::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(rustix::process::kill_process(pid, signal)?)
-}
-
 /// The address in the line that says that the endpoints are served.
 fn serving(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     let is_it = fields["message"] == "serving";
     is_it.then(|| fields["address"].as_str()?.parse().ok()).flatten()
-}
-
-/// The parent of a process that has not ended.
-pub(crate) fn parent_of(pid: u32) -> Option<u32> {
-    let (_, parent) = life_of(Path::new(&format!("/proc/{pid}/stat")))?;
-    Some(parent)
-}
-
-/// State and parent from a stat file; none for a process that is gone or waits to be reaped.
-fn life_of(stat: &Path) -> Option<(char, u32)> {
-    let text = fs::read_to_string(stat).ok()?;
-    // The name stands in parentheses and may hold anything.
-    let mut rest = text.rsplit_once(") ")?.1.split(' ');
-    let state = rest.next()?.chars().next()?;
-    let parent = rest.next()?.parse().ok()?;
-    (state != 'Z').then_some((state, parent))
 }
