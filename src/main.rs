@@ -1,3 +1,7 @@
-fn main() {
-    print!("{}", helm_release_operator::api::crd_yaml());
+//! The program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    helm_release_operator::cli::main(std::env::args_os())
 }

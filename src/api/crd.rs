@@ -18,7 +18,22 @@ pub fn crd() -> Value {
         status["default"] = json!({ "observedGeneration": -1 });
         status["properties"]["observedGeneration"]["default"] = json!(-1);
     }
+    signed(&mut definition);
     definition
+}
+
+/// Kubernetes knows `int32` and `int64` only; it warns about everything else at each apply.
+fn signed(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get("format").is_some_and(|format| format == "uint32") {
+                map.insert("format".to_owned(), json!("int32"));
+            }
+            map.values_mut().for_each(signed);
+        }
+        Value::Array(list) => list.iter_mut().for_each(signed),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The definition as YAML, as it is committed under `crds/`.

@@ -106,6 +106,8 @@ const REPEATED: &[(&str, End)] = &[
     ("Duplicate value: ", End::GoValue),
     ("range can't iterate over ", End::Line),
     ("byte of ...|", End::Line),
+    // Server-side apply, of a field of the wrong type.
+    (", got &value.", End::Line),
     ("cannot unmarshal !!", End::Quoted),
     ("parsing ", End::Quoted),
     ("cannot parse ", End::Quoted),

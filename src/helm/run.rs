@@ -164,7 +164,8 @@ impl Watched {
 
 async fn watch(mut ended: oneshot::Receiver<Ending>, group: &Group, limits: &Limits, stop: &Stop) -> Watched {
     let deadline = time::Instant::now() + limits.wall_clock;
-    let mut sample = time::interval(SAMPLE_INTERVAL);
+    // Not at once: that would measure the leash, before it has become helm.
+    let mut sample = time::interval_at(time::Instant::now() + SAMPLE_INTERVAL, SAMPLE_INTERVAL);
     sample.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let (mut cut, mut kill_at, mut killed, mut peak_rss_bytes) = (None, deadline, false, None);
     loop {

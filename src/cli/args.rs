@@ -1,0 +1,110 @@
+//! What can be said on the command line, with the help that teaches it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps Helm releases as declared by HelmRelease objects: installs, upgrades, and rolls back what fails.
+#[derive(Debug, Parser)]
+#[command(name = "helm-release-operator", version, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the operator until SIGTERM or Ctrl-C
+    ///
+    /// Needs the CustomResourceDefinition in the cluster: `helm-release-operator crd | kubectl apply -f -`
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinition as YAML
+    Crd,
+    /// Print the table of situations and actions, as Markdown
+    Rules,
+    /// Print the catalogue of reasons and what to do, as Markdown
+    Reasons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+    #[command(flatten)]
+    pub(super) helm: HelmArgs,
+    #[command(flatten)]
+    pub(super) charts: ChartArgs,
+    #[command(flatten)]
+    pub(super) serving: ServingArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterArgs {
+    /// Kubeconfig file [default: the service account of the pod]
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+    /// Watch only this namespace; can be given several times [default: all namespaces]
+    #[arg(long = "watch-namespace", value_name = "NAMESPACE")]
+    pub(super) watch_namespaces: Vec<String>,
+    /// Service account, in the namespace of each object, for releases that name none
+    #[arg(long, value_name = "NAME")]
+    pub(super) default_service_account: Option<String>,
+    /// Added to the user agent, to tell this operator's requests apart
+    #[arg(long, value_name = "TEXT", hide = true)]
+    pub(super) user_agent_suffix: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "helm")]
+pub(super) struct HelmArgs {
+    /// helm program, 4.2 or newer or 3.18 or newer
+    #[arg(long, default_value = "helm", value_name = "PROGRAM")]
+    pub(super) helm: PathBuf,
+    /// helm processes at a time for charts without hooks [default: one and a half for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) helm_slots: Option<u16>,
+    /// helm processes at a time for charts with hooks; they wait more than they compute
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) hook_slots: u16,
+    /// How long runs of helm may go on after SIGTERM before they are ended, in seconds
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(super) drain_seconds: u16,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Charts")]
+pub(super) struct ChartArgs {
+    /// Directory for charts, helm's caches and the private files of its runs
+    #[arg(long, default_value = "/var/lib/helm-release-operator", value_name = "DIRECTORY")]
+    pub(super) data_dir: PathBuf,
+    /// Chart repository for releases that name none
+    #[arg(long, value_name = "URL")]
+    pub(super) default_repository: Option<String>,
+    /// Allow chart repositories without TLS
+    #[arg(long)]
+    pub(super) allow_http: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Serving")]
+pub(super) struct ServingArgs {
+    /// Address for /metrics, /healthz and /readyz; port 0 takes a free one, which the log names
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub(super) listen: SocketAddr,
+    /// Form of the log on stderr
+    #[arg(long, default_value = "json", value_name = "FORM")]
+    pub(super) log_format: LogFormat,
+    /// What is logged, as in `info` or `info,helm_release_operator=debug`
+    #[arg(long, default_value = "info", env = "LOG_LEVEL", value_name = "FILTER")]
+    pub(super) log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Json,
+    Text,
+}

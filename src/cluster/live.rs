@@ -1,0 +1,199 @@
+//! The index of live objects: the judgement of every object that helm has put into the cluster, one watch for each kind
+//! in use. Health is read here, never waited for.
+//!
+//! Who is woken is decided by membership alone: annotations and labels can be written by anybody.
+
+mod kind;
+mod pods;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use kind::KindWatch;
+use pods::Pods;
+pub use pods::PodsAsked;
+
+use super::locked::locked;
+use super::scope::Scope;
+use super::table::Table;
+use super::wakes::Wakes;
+use super::watch::number;
+use crate::health::{Judgement, MemberView, combine, judge};
+use crate::release::{HealthView, Member};
+use crate::types::ReleaseKey;
+
+/// A kind that is first asked for when the operator has run for so long is asked for because of a new release, not
+/// because the operator has just started; opening its watch is then no reason to start counting time anew.
+const STARTED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is known of one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberLook {
+    Pending,
+    Refused(Box<str>),
+    Missing,
+    Is(Judgement),
+}
+
+/// Judgements of all objects of the kinds that some release has.
+#[derive(Debug)]
+pub struct LiveIndex {
+    scope: Scope,
+    started: Timestamp,
+    state: Mutex<State>,
+    pods: Arc<Mutex<Pods>>,
+    /// Something is to be watched that is not watched yet.
+    more: Arc<Notify>,
+    wakes: Wakes<ReleaseKey>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By API version and kind.
+    kinds: Table<KindWatch>,
+    wants: HashMap<Arc<ReleaseKey>, Box<[Member]>>,
+}
+
+impl LiveIndex {
+    /// `started` is when the operator began to look.
+    pub fn new(scope: Scope, started: Timestamp, wakes: Wakes<ReleaseKey>) -> Self {
+        Self { scope, started, state: Mutex::default(), pods: Arc::default(), more: Arc::default(), wakes }
+    }
+
+    /// These are the members of the release from now on; their kinds are watched. Cheap when nothing has changed.
+    pub fn want(&self, release: &ReleaseKey, members: &[Member], now: Timestamp) {
+        let mut state = locked(&self.state);
+        if state.wants.get(release).is_some_and(|wanted| **wanted == *members) {
+            return;
+        }
+        state.drop_wants(release);
+        if members.is_empty() {
+            return;
+        }
+        let release = Arc::new(release.clone());
+        let since = (now.duration_since(self.started) >= STARTED_AFTER).then_some(self.started);
+        for member in members {
+            if state.kinds.get(&member.api_version, &member.kind).is_none() {
+                let watch = KindWatch::new(&member.api_version, &member.kind, since);
+                state.kinds.insert(&member.api_version, &member.kind, watch);
+                self.more.notify_one();
+            }
+            if let Some(kind) = state.kinds.get_mut(&member.api_version, &member.kind) {
+                kind.want(member, &release);
+            }
+        }
+        state.wants.insert(release, members.into());
+    }
+
+    /// The release is gone. Watches that it alone used are dropped some minutes later.
+    pub fn forget(&self, release: &ReleaseKey) {
+        locked(&self.state).drop_wants(release);
+    }
+
+    pub fn look(&self, member: &Member) -> MemberLook {
+        match locked(&self.state).view(member, &self.scope) {
+            Look::Judged { judgement, .. } => MemberLook::Is(judgement.clone()),
+            Look::Missing => MemberLook::Missing,
+            Look::Pending => MemberLook::Pending,
+            Look::Refused(why) => MemberLook::Refused(why),
+        }
+    }
+
+    /// Takes in an object that we have just read, with its type. It never moves an entry back.
+    pub fn observe(&self, object: &Value) {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let mut state = locked(&self.state);
+        let Some(kind) = state.kinds.get_mut(text("/apiVersion"), text("/kind")) else { return };
+        let version = number(Some(text("/metadata/resourceVersion")));
+        let place = kind.place(&self.scope, text("/metadata/namespace"));
+        let wakes = kind.observe(place, text("/metadata/namespace"), text("/metadata/name"), version, judge(object));
+        drop(state);
+        self.wakes.wake_all(wakes);
+    }
+
+    /// Since when all kinds of these members are seen live; `None` while one is not.
+    pub fn live_since(&self, members: &[Member]) -> Option<Timestamp> {
+        locked(&self.state).live_since(members, &self.scope, self.started)
+    }
+
+    /// The health of a release, from its members and the pods that are watched at this moment.
+    pub fn health_of(&self, members: &[Member]) -> HealthView {
+        let state = locked(&self.state);
+        let pods = locked(&self.pods);
+        let looks: Vec<Look<'_>> = members.iter().map(|member| state.view(member, &self.scope)).collect();
+        let views = members.iter().zip(looks.iter().map(Look::as_member_view));
+        let mut namespaces: Vec<&str> = members.iter().map(|member| &*member.namespace).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        let health = combine(views, namespaces.into_iter().flat_map(|namespace| pods.facts(namespace)));
+        let is_there = |look: &Look<'_>| matches!(look, Look::Judged { there: true, .. });
+        let present = members.iter().zip(&looks).filter(|(_, look)| is_there(look)).map(|(member, _)| member.clone());
+        HealthView {
+            health,
+            live_since: state.live_since(members, &self.scope, self.started),
+            present: present.collect(),
+        }
+    }
+
+    /// Watches the pods of a namespace for as long as the answer is held; the release is woken when they change.
+    #[must_use = "the pods are watched only while this is held"]
+    pub fn judge_pods(&self, namespace: &str, release: &ReleaseKey) -> PodsAsked {
+        if locked(&self.pods).ask(namespace, release) {
+            self.more.notify_one();
+        }
+        PodsAsked::new(Arc::clone(&self.pods), namespace, release)
+    }
+}
+
+/// What the state says of a member, borrowed from it.
+#[derive(Debug)]
+enum Look<'a> {
+    Pending,
+    Refused(Box<str>),
+    Missing,
+    /// `there` is false for what has done its work and went.
+    Judged {
+        judgement: &'a Judgement,
+        there: bool,
+    },
+}
+
+impl Look<'_> {
+    fn as_member_view(&self) -> MemberView<'_> {
+        match self {
+            Self::Pending => MemberView::Pending,
+            Self::Refused(why) => MemberView::Refused(why),
+            Self::Missing => MemberView::Missing,
+            Self::Judged { judgement, .. } => MemberView::Judged(judgement),
+        }
+    }
+}
+
+impl State {
+    fn view(&self, member: &Member, scope: &Scope) -> Look<'_> {
+        self.kinds.get(&member.api_version, &member.kind).map_or(Look::Pending, |kind| kind.look(member, scope))
+    }
+
+    fn live_since(&self, members: &[Member], scope: &Scope, started: Timestamp) -> Option<Timestamp> {
+        members.iter().try_fold(started, |latest, member| {
+            let kind = self.kinds.get(&member.api_version, &member.kind)?;
+            kind.since(member, scope).map(|since| since.max(latest))
+        })
+    }
+
+    fn drop_wants(&mut self, release: &ReleaseKey) {
+        for member in self.wants.remove(release).unwrap_or_default() {
+            if let Some(kind) = self.kinds.get_mut(&member.api_version, &member.kind) {
+                kind.unwant(&member, release, Instant::now());
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The index of helm's records: for each release its revisions, from the metadata of Secrets alone.
+
+mod held;
+mod label;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::core::PartialObjectMeta;
+
+use held::Shard;
+pub use held::{RecordsRead, VersionedRecord};
+pub(super) use label::{secret_name, versioned_record};
+
+use super::locked::locked;
+use super::scope::Scope;
+use super::wakes::Wakes;
+use super::watch::{Change, Pulse, follow_builtin, side_by_side};
+use crate::release::{Records, View};
+use crate::types::ReleaseKey;
+
+/// Selects what helm's Secret driver writes.
+pub(super) const LABELS: &str = "owner=helm";
+
+type Meta = PartialObjectMeta<Secret>;
+
+/// Answers for every release in the watched namespaces without a request.
+#[derive(Debug)]
+pub struct RecordIndex {
+    scope: Scope,
+    shards: Mutex<Vec<Shard>>,
+    pulses: Vec<Pulse>,
+    wakes: Wakes<ReleaseKey>,
+    malformed: AtomicU64,
+}
+
+impl RecordIndex {
+    pub fn new(scope: Scope, wakes: Wakes<ReleaseKey>) -> Self {
+        let watches = scope.watches();
+        Self {
+            scope,
+            shards: Mutex::new((0..watches).map(|_| Shard::default()).collect()),
+            pulses: (0..watches).map(|_| Pulse::default()).collect(),
+            wakes,
+            malformed: AtomicU64::new(0),
+        }
+    }
+
+    /// Keeps the index up to date; never ends.
+    pub async fn run(&self, client: Client) {
+        let apis = self.scope.apis::<Meta>(&client);
+        side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
+            follow_builtin(api, Some(LABELS), pulse.clone(), move |change| self.fold(place, change))
+        }))
+        .await;
+    }
+
+    /// Takes in what the watch at `place` says.
+    pub fn fold(&self, place: usize, change: Change<Meta>) {
+        let wakes = {
+            let mut shards = locked(&self.shards);
+            let Some(shard) = shards.get_mut(place) else { return };
+            shard.fold(change, &self.malformed)
+        };
+        self.wakes.wake_all(wakes);
+    }
+
+    /// The revisions of a release. One that is told `Pending` is woken when there is more to say.
+    pub fn look(&self, key: &ReleaseKey) -> View<Records> {
+        let Some(place) = self.scope.place(key.namespace.as_str()) else {
+            return View::Refused(Scope::unwatched(key.namespace.as_str()));
+        };
+        locked(&self.shards).get_mut(place).map_or(View::Pending, |shard| shard.look(key))
+    }
+
+    /// Whether every watch has told all there is.
+    pub fn standing(&self) -> View<()> {
+        let shards = locked(&self.shards);
+        let refused = shards.iter().map(Shard::standing).find(|view| !matches!(view, View::Is(())));
+        refused.unwrap_or(View::Is(()))
+    }
+
+    /// Takes in a complete read of our own: the release as of the version of that read, what is gone included.
+    pub fn observe(&self, key: &ReleaseKey, read: &RecordsRead) {
+        self.own(key, |shard| shard.observe(key, read));
+    }
+
+    /// Takes in one record that we have just read or written.
+    pub fn observe_record(&self, key: &ReleaseKey, record: VersionedRecord) {
+        self.own(key, |shard| shard.observe_record(key, record));
+    }
+
+    /// Secrets with helm's label that are not records; they are passed by.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// The signs of life of the watches.
+    pub fn pulses(&self) -> &[Pulse] {
+        &self.pulses
+    }
+
+    fn own(&self, key: &ReleaseKey, fold: impl FnOnce(&mut Shard) -> bool) {
+        let Some(place) = self.scope.place(key.namespace.as_str()) else { return };
+        let changed = locked(&self.shards).get_mut(place).is_some_and(fold);
+        if changed {
+            self.wakes.wake(key.clone());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Reads a record from the name and the labels of its Secret; anybody may have written either.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::super::watch::number;
+use super::VersionedRecord;
+use crate::release::{LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record, RecordStatus};
+use crate::types::{Namespace, ReleaseDigest, ReleaseKey, ReleaseName};
+
+/// What the name of every record begins with.
+const SECRET_NAME_PREFIX: &str = "sh.helm.release.v1.";
+
+pub(in super::super) fn secret_name(key: &ReleaseKey, revision: u32) -> String {
+    format!("{SECRET_NAME_PREFIX}{}.v{revision}", key.name)
+}
+
+/// Which record a Secret is by its name, which nobody can change.
+pub(super) fn identity(meta: &ObjectMeta) -> Option<(ReleaseKey, u32)> {
+    let name = meta.name.as_deref()?.strip_prefix(SECRET_NAME_PREFIX)?;
+    let (name, revision) = name.rsplit_once(".v")?;
+    let key = ReleaseKey {
+        namespace: Namespace::parse(meta.namespace.as_deref()?).ok()?,
+        name: ReleaseName::parse(name).ok()?,
+    };
+    Some((key, revision.parse().ok().filter(|revision| *revision > 0)?))
+}
+
+/// `None` where the labels do not say what the name says: helm goes by the labels, so that such a Secret is nobody's.
+pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedRecord> {
+    let (key, revision) = identity(meta)?;
+    let labels = meta.labels.as_ref()?;
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    if label("name") != Some(key.name.as_str()) || label("version")?.parse() != Ok(revision) {
+        return None;
+    }
+    let written = label("modifiedAt").or_else(|| label("createdAt")).and_then(|text| text.parse().ok());
+    let record = Record {
+        revision,
+        status: RecordStatus::parse(label("status")?),
+        digest: label(LABEL_DIGEST).and_then(|text| ReleaseDigest::parse(text).ok()),
+        owner: label(LABEL_OWNER).map(OwnerId::from_label),
+        stamp: label(LABEL_REVISION).and_then(|text| text.parse().ok()),
+        verified: label(LABEL_VERIFIED).and_then(|text| text.parse().ok()),
+        written: written.unwrap_or(0),
+    };
+    Some(VersionedRecord { version: number(meta.resource_version.as_deref()), record })
+}

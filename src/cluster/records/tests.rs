@@ -1,0 +1,197 @@
+//! Folds of the record index.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::*;
+use crate::release::RecordStatus;
+use crate::types::{Namespace, ReleaseName};
+
+fn key(name: &str) -> ReleaseKey {
+    ReleaseKey { namespace: Namespace::parse("apps").unwrap(), name: ReleaseName::parse(name).unwrap() }
+}
+
+fn secret(release: &str, revision: u32, status: &str, version: u64) -> Meta {
+    serde_json::from_value(json!({"metadata": {
+        "name": format!("sh.helm.release.v1.{release}.v{revision}"), "namespace": "apps",
+        "resourceVersion": version.to_string(),
+        "labels": {"owner": "helm", "name": release, "version": revision.to_string(), "status": status,
+            "modifiedAt": "1700000000"},
+    }}))
+    .unwrap()
+}
+
+fn complete(version: u64) -> Change<Meta> {
+    Change::Complete { at: Timestamp::UNIX_EPOCH, version }
+}
+
+fn index() -> (RecordIndex, Wakes<ReleaseKey>) {
+    let wakes = Wakes::default();
+    (RecordIndex::new(Scope::Cluster, wakes.clone()), wakes)
+}
+
+fn listed(index: &RecordIndex, secrets: impl IntoIterator<Item = Meta>, version: u64) {
+    index.fold(0, Change::Begin);
+    secrets.into_iter().for_each(|secret| index.fold(0, Change::Listed(secret)));
+    index.fold(0, complete(version));
+}
+
+fn statuses(index: &RecordIndex, release: &str) -> Vec<(u32, RecordStatus)> {
+    match index.look(&key(release)) {
+        View::Is(records) => records.iter().map(|record| (record.revision, record.status)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn read(version: u64, secrets: &[Meta]) -> RecordsRead {
+    RecordsRead { version, held: secrets.iter().filter_map(|meta| versioned_record(&meta.metadata)).collect() }
+}
+
+use RecordStatus::{Deployed, Failed, Superseded};
+
+#[test]
+fn absence_is_a_fact_only_after_the_first_complete_list_and_wakes_who_asked() {
+    let (index, wakes) = index();
+    assert_eq!(index.look(&key("none")), View::Pending);
+    index.fold(0, Change::Begin);
+    index.fold(0, Change::Listed(secret("web", 1, "deployed", 5)));
+    assert_eq!(index.look(&key("web")), View::Pending);
+    index.fold(0, complete(9));
+    assert_eq!(wakes.taken(), [key("none"), key("web")]);
+    assert_eq!(statuses(&index, "none"), []);
+    assert_eq!(statuses(&index, "web"), [(1, Deployed)]);
+}
+
+#[test]
+fn relist_swaps_only_when_complete_and_wakes_what_went() {
+    let (index, wakes) = index();
+    listed(&index, [secret("a", 1, "deployed", 5), secret("b", 1, "deployed", 6)], 9);
+    wakes.taken();
+    index.fold(0, Change::Lost);
+    index.fold(0, Change::Begin);
+    index.fold(0, Change::Listed(secret("b", 1, "deployed", 6)));
+    assert_eq!(statuses(&index, "a"), [(1, Deployed)]);
+    index.fold(0, complete(20));
+    assert_eq!(statuses(&index, "a"), []);
+    assert_eq!(wakes.taken(), [key("a")], "b is as it was");
+}
+
+#[test]
+fn entry_never_moves_back_behind_a_read_of_our_own() {
+    let (index, wakes) = index();
+    listed(&index, [secret("a", 1, "deployed", 5)], 9);
+    let after = [secret("a", 1, "superseded", 14), secret("a", 2, "deployed", 15)];
+    index.observe(&key("a"), &read(16, &after));
+    wakes.taken();
+    for late in [secret("a", 2, "pending-upgrade", 12), secret("a", 1, "deployed", 11), secret("a", 3, "failed", 13)] {
+        index.fold(0, Change::Applied(late));
+    }
+    assert_eq!(statuses(&index, "a"), [(1, Superseded), (2, Deployed)]);
+    assert_eq!(wakes.taken(), []);
+    index.fold(0, Change::Applied(secret("a", 2, "failed", 20)));
+    assert_eq!(statuses(&index, "a"), [(1, Superseded), (2, Failed)]);
+}
+
+#[test]
+fn deletion_seen_by_our_own_read_is_not_taken_back_by_a_late_watch() {
+    let (index, _) = index();
+    listed(&index, [secret("a", 1, "deployed", 5)], 9);
+    index.observe(&key("a"), &read(30, &[]));
+    index.fold(0, Change::Applied(secret("a", 1, "uninstalling", 20)));
+    assert_eq!(statuses(&index, "a"), []);
+    index.fold(0, Change::Deleted(secret("a", 1, "uninstalling", 25)));
+    index.fold(0, Change::Applied(secret("a", 1, "deployed", 40)));
+    assert_eq!(statuses(&index, "a"), [(1, Deployed)], "installed again since");
+}
+
+#[test]
+fn list_older_than_our_own_read_does_not_win() {
+    let (index, _) = index();
+    index.fold(0, Change::Begin);
+    index.observe(&key("a"), &read(30, &[secret("a", 2, "deployed", 29)]));
+    index.fold(0, Change::Listed(secret("a", 1, "deployed", 5)));
+    index.fold(0, complete(20));
+    assert_eq!(statuses(&index, "a"), [(2, Deployed)]);
+}
+
+#[test]
+fn list_newer_than_our_own_read_wins() {
+    let (index, _) = index();
+    listed(&index, [], 1);
+    index.observe(&key("a"), &read(10, &[secret("a", 1, "deployed", 9)]));
+    listed(&index, [], 20);
+    assert_eq!(statuses(&index, "a"), []);
+}
+
+#[test]
+fn own_read_that_is_behind_the_watch_takes_nothing_back() {
+    let (index, _) = index();
+    listed(&index, [], 1);
+    index.fold(0, Change::Applied(secret("a", 2, "deployed", 50)));
+    index.observe(&key("a"), &read(40, &[secret("a", 1, "deployed", 30)]));
+    assert_eq!(statuses(&index, "a"), [(2, Deployed)], "the watch has told of the deletion of 1 before");
+}
+
+#[test]
+fn mark_of_our_own_is_seen_at_once_and_survives_an_older_list() {
+    let (index, wakes) = index();
+    listed(&index, [secret("a", 1, "deployed", 5)], 9);
+    wakes.taken();
+    let mut marked = versioned_record(&secret("a", 1, "deployed", 12).metadata).unwrap();
+    marked.record.verified = Some(1);
+    index.observe_record(&key("a"), marked);
+    assert_eq!(wakes.taken(), [key("a")]);
+    listed(&index, [secret("a", 1, "deployed", 5)], 11);
+    assert!(index.look(&key("a")).is().unwrap().get(1).unwrap().is_verified());
+}
+
+#[test]
+fn malformed_secrets_are_counted_and_passed_by() {
+    let (index, _) = index();
+    let mut forged = secret("a", 7, "deployed", 8);
+    forged.metadata.name = Some("sh.helm.release.v1.other.v7".into());
+    let mut unlabelled = secret("a", 8, "deployed", 8);
+    unlabelled.metadata.labels = None;
+    let mut huge = secret("a", 9, "deployed", 8);
+    huge.metadata.labels.as_mut().unwrap().insert("version".into(), "99999999999".into());
+    let mut stranger = secret("a", 1, "deployed", 8);
+    stranger.metadata.name = Some("mine".into());
+    listed(&index, [forged, unlabelled, huge, stranger, secret("a", 1, "deployed", 8)], 9);
+    assert_eq!(statuses(&index, "a"), [(1, Deployed)]);
+    assert_eq!(index.malformed(), 4);
+}
+
+#[test]
+fn record_that_is_spoiled_is_no_record_any_more() {
+    let (index, wakes) = index();
+    listed(&index, [secret("a", 1, "deployed", 5)], 9);
+    wakes.taken();
+    let mut spoiled = secret("a", 1, "deployed", 12);
+    spoiled.metadata.labels.as_mut().unwrap().insert("version".into(), "2".into());
+    index.fold(0, Change::Applied(spoiled));
+    assert_eq!(statuses(&index, "a"), []);
+    assert_eq!(wakes.taken(), [key("a")]);
+}
+
+#[test]
+fn refused_namespace_says_why_and_leaves_the_others_alone() {
+    let wakes = Wakes::default();
+    let index = RecordIndex::new(Scope::Namespaces(vec!["other".into(), "apps".into()]), wakes.clone());
+    let other = ReleaseKey { namespace: Namespace::parse("other").unwrap(), ..key("a") };
+    assert_eq!(index.look(&other), View::Pending);
+    index.fold(0, Change::Refused("no".into()));
+    assert_eq!(wakes.taken(), [other.clone()]);
+    assert_eq!(index.look(&other), View::Refused("no".into()));
+    index.fold(1, Change::Begin);
+    index.fold(1, complete(3));
+    assert_eq!(index.look(&key("a")), View::Is(Records::default()));
+    let far = ReleaseKey { namespace: Namespace::parse("far").unwrap(), ..key("a") };
+    assert!(matches!(index.look(&far), View::Refused(why) if why.contains("not watched")));
+}
+
+#[test]
+fn name_with_a_revision_in_it_is_read_from_the_end() {
+    let (index, _) = index();
+    listed(&index, [secret("a.v1", 3, "deployed", 5)], 9);
+    assert_eq!(statuses(&index, "a.v1"), [(3, Deployed)]);
+}

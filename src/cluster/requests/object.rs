@@ -1,0 +1,92 @@
+//! Writes to a HelmRelease: its finalizer and its status.
+
+use kube::Resource;
+use kube::api::{Patch, PatchParams};
+use kube::core::{ObjectMeta, Request};
+use serde_json::{Value, json};
+
+use super::super::FIELD_MANAGER;
+use super::super::error::ClusterError;
+use super::{Requests, patch_params};
+use crate::api::{FINALIZER, HelmRelease, HelmReleaseStatus};
+
+/// The object that is written to. The uid keeps a write from reaching another object of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub namespace: Box<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
+}
+
+impl Target {
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+        Self { namespace: text(&meta.namespace), name: text(&meta.name), uid: text(&meta.uid) }
+    }
+}
+
+impl Requests {
+    /// Puts our finalizer on the object as it was seen; `Conflict` if it has changed since.
+    pub async fn add_finalizer(&self, seen: &ObjectMeta) -> Result<HelmRelease, ClusterError> {
+        let mut finalizers = seen.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        self.write_finalizers(seen, &finalizers).await
+    }
+
+    /// Takes our finalizer off, and nobody else's; `None` if the object was gone already.
+    pub async fn remove_finalizer(&self, seen: &ObjectMeta) -> Result<Option<HelmRelease>, ClusterError> {
+        let finalizers = seen.finalizers.iter().flatten().filter(|finalizer| *finalizer != FINALIZER);
+        let finalizers: Vec<String> = finalizers.cloned().collect();
+        match self.write_finalizers(seen, &finalizers).await {
+            Ok(object) => Ok(Some(object)),
+            Err(ClusterError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The list is written whole, so the resource version guards what others put into it.
+    async fn write_finalizers(&self, seen: &ObjectMeta, list: &[String]) -> Result<HelmRelease, ClusterError> {
+        let Some(version) = &seen.resource_version else {
+            return Err(ClusterError::Refused("the object has no resource version".into()));
+        };
+        let target = Target::of(seen);
+        let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": list } });
+        self.send(objects(&target).patch(&target.name, &patch_params(), &Patch::Merge(patch))).await
+    }
+
+    /// Replaces the status and returns the object as it is then. With `version` it is `Conflict` if the object has
+    /// changed since: nobody acts on what is out of date.
+    pub async fn write_status(
+        &self,
+        target: &Target,
+        status: &HelmReleaseStatus,
+        version: Option<&str>,
+    ) -> Result<HelmRelease, ClusterError> {
+        self.send(status_patch(target, status, version)).await
+    }
+
+    /// As [`Self::write_status`] for an object that is malformed and will be so in the answer.
+    pub async fn write_status_unread(&self, target: &Target, status: &HelmReleaseStatus) -> Result<(), ClusterError> {
+        self.text(status_patch(target, status, None)).await.map(drop)
+    }
+}
+
+fn objects(target: &Target) -> Request {
+    Request::new(HelmRelease::url_path(&(), Some(&target.namespace)))
+}
+
+fn status_patch(target: &Target, status: &HelmReleaseStatus, version: Option<&str>) -> super::Built {
+    let mut body = json!({
+        "apiVersion": HelmRelease::api_version(&()),
+        "kind": HelmRelease::kind(&()),
+        "metadata": { "name": target.name, "namespace": target.namespace, "uid": target.uid },
+        "status": status,
+    });
+    if let Some(version) = version {
+        body["metadata"]["resourceVersion"] = Value::from(version);
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    objects(target).patch_subresource("status", &target.name, &params, &Patch::Apply(body))
+}

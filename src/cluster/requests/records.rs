@@ -1,0 +1,108 @@
+//! Requests about helm's records.
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Resource;
+use kube::api::{GetParams, ListParams, Patch};
+use kube::core::{ObjectList, PartialObjectMeta, Request};
+use serde_json::{Value, json};
+
+use super::super::error::ClusterError;
+use super::super::records::{LABELS, RecordsRead, VersionedRecord, secret_name, versioned_record};
+use super::super::watch::number;
+use super::{Requests, patch_params};
+use crate::release::RecordStatus;
+use crate::types::ReleaseKey;
+
+/// Records in a page of a list; more than any history that helm keeps by default.
+const PAGE_RECORDS: u32 = 100;
+/// The key of the data under which helm keeps the payload.
+const DATA_KEY: &str = "release";
+
+/// The payload of one record: what helm wrote, still in helm's own encoding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecordData {
+    pub bytes: Vec<u8>,
+    pub resource_version: Box<str>,
+}
+
+impl std::fmt::Debug for RecordData {
+    /// A payload holds values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RecordData({} bytes at {})", self.bytes.len(), self.resource_version)
+    }
+}
+
+impl Requests {
+    /// All records of a release, with a quorum.
+    pub async fn read_records(&self, key: &ReleaseKey) -> Result<RecordsRead, ClusterError> {
+        let mut page = ListParams::default().limit(PAGE_RECORDS).labels(&format!("{LABELS},name={}", key.name));
+        let mut read = RecordsRead::default();
+        loop {
+            let list: ObjectList<PartialObjectMeta<Secret>> = self.send(secrets(key).list_metadata(&page)).await?;
+            // All pages are of the version of the first.
+            read.version = read.version.max(number(list.metadata.resource_version.as_deref()));
+            read.held.extend(list.items.iter().filter_map(|item| versioned_record(&item.metadata)));
+            page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
+            if page.continue_token.is_none() {
+                return Ok(read);
+            }
+        }
+    }
+
+    /// The payload of a revision; `None` where there is none.
+    pub async fn read_record_data(&self, key: &ReleaseKey, revision: u32) -> Result<Option<RecordData>, ClusterError> {
+        let request = secrets(key).get(&secret_name(key, revision), &GetParams::default());
+        let Some(secret) = self.send_opt::<Secret>(request).await? else { return Ok(None) };
+        let bytes = secret.data.and_then(|mut data| data.remove(DATA_KEY));
+        let resource_version = secret.metadata.resource_version.unwrap_or_default().into();
+        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version }))
+    }
+
+    /// Puts labels on the record of a revision; one without a value is taken off. `None` if what is there now is no
+    /// record any more.
+    pub async fn mark(
+        &self,
+        key: &ReleaseKey,
+        revision: u32,
+        labels: &[(&str, Option<&str>)],
+    ) -> Result<Option<VersionedRecord>, ClusterError> {
+        let labels: Value = labels.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
+        self.patch_record(key, revision, json!({ "metadata": { "labels": labels } })).await
+    }
+
+    /// Replaces payload and status of a record that was read at `resource_version`, as helm would write them;
+    /// `Conflict` if it has changed since.
+    pub async fn replace_record_data(
+        &self,
+        key: &ReleaseKey,
+        revision: u32,
+        data: RecordData,
+        status: RecordStatus,
+        now: Timestamp,
+    ) -> Result<Option<VersionedRecord>, ClusterError> {
+        let labels = json!({ "status": status.as_str(), "modifiedAt": now.as_second().to_string() });
+        let patch = json!({
+            "metadata": { "resourceVersion": data.resource_version, "labels": labels },
+            "data": { DATA_KEY: ByteString(data.bytes) },
+        });
+        self.patch_record(key, revision, patch).await
+    }
+
+    async fn patch_record(
+        &self,
+        key: &ReleaseKey,
+        revision: u32,
+        patch: Value,
+    ) -> Result<Option<VersionedRecord>, ClusterError> {
+        let name = secret_name(key, revision);
+        let request = secrets(key).patch_metadata(&name, &patch_params(), &Patch::Merge(patch));
+        let meta: PartialObjectMeta<Secret> = self.send(request).await?;
+        Ok(versioned_record(&meta.metadata))
+    }
+}
+
+fn secrets(key: &ReleaseKey) -> Request {
+    Request::new(Secret::url_path(&(), Some(key.namespace.as_str())))
+}

@@ -1,0 +1,179 @@
+//! Does the one action of a plan. Whatever takes time becomes a task; nothing here decides.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    Context, gather,
+    operate::{Attempt, Brake, operate, read_payload},
+    prepare,
+};
+use crate::{
+    api::HelmRelease,
+    cluster::{ClusterError, RecordData},
+    helm::{self, Stop},
+    plan::{Action, Plan},
+    release::{
+        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OwnerId, Policy, RecordStatus, Snapshot, Spec,
+    },
+    types::ObjectKey,
+};
+
+pub(super) async fn act(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    object: &Arc<HelmRelease>,
+    snapshot: &Snapshot,
+    desired: Option<Desired>,
+    plan: &Plan,
+) -> Result<(), ClusterError> {
+    let policy = match &snapshot.spec {
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy),
+        Spec::Invalid { policy: None, .. } => None,
+    };
+    match &plan.action {
+        Action::Idle => {
+            if matches!(plan.because, crate::plan::Because::Good { .. }) {
+                context.inputs.settle(key);
+            }
+        }
+        Action::AddFinalizer => {
+            let with = context.requests.add_finalizer(&object.metadata).await?;
+            context.main.observe(with);
+            context.wake(key);
+        }
+        Action::RemoveFinalizer => {
+            if let Some(without) = context.requests.remove_finalizer(&object.metadata).await? {
+                context.main.observe(without);
+            }
+            context.forget(key, policy.map(Policy::key).as_ref());
+        }
+        Action::Prepare => {
+            if let Some(desired) = desired {
+                look_up(context, key, object, desired);
+            }
+        }
+        Action::Inspect { revision } => {
+            if let Some(policy) = policy {
+                inspect(context, key, policy, *revision);
+            }
+        }
+        Action::Ask(priority) => context.board.ask(key, *priority),
+        Action::Withdraw => context.board.withdraw(key),
+        Action::Cancel => context.board.cancel(key),
+        Action::Acknowledge { operation } => {
+            context.board.acknowledge(key, operation);
+            context.wake(key);
+        }
+        Action::Start(operation) => {
+            if let Some(policy) = policy {
+                start(context, key, policy, desired, operation, snapshot);
+            }
+        }
+        Action::Mark { revision } => mark(context, key, policy, *revision).await?,
+        Action::Unlock { revision } => unlock(context, policy, *revision).await?,
+    }
+    Ok(())
+}
+
+fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired) {
+    let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
+    if !context.inputs.begin(key, &fingerprint) {
+        return;
+    }
+    let (context, key) = (Arc::clone(context), key.clone());
+    let tracker = context.tasks.clone();
+    tracker.spawn(async move {
+        let found = prepare::prepare(&context, &key, &desired, &fingerprint).await;
+        let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
+        context.inputs.end(&key, &fingerprint, found, schedule, Timestamp::now());
+        context.wake(&key);
+    });
+}
+
+fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u32) {
+    let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
+    if !context.payloads.begin(&release, revision) {
+        return;
+    }
+    let tracker = context.tasks.clone();
+    tracker.spawn(async move {
+        match read_payload(&context, &release, revision).await {
+            Some(payload) => context.payloads.put(&release, payload),
+            None => context.payloads.give_up(&release),
+        }
+        context.wake(&key);
+    });
+}
+
+fn start(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    policy: &Policy,
+    desired: Option<Desired>,
+    operation: &Operation,
+    snapshot: &Snapshot,
+) {
+    let stop = Stop::default();
+    let prepared = context.inputs.take(key);
+    let hooks = prepared.as_ref().is_some_and(|prepared| prepared.chart.facts.hooks);
+    if !context.board.start(key, &operation.id, hooks, Box::new(Brake(stop.clone()))) {
+        // The board was closed in between: the intent is recovered by whoever comes next.
+        return;
+    }
+    let inventory = snapshot.memory.inventory.as_ref();
+    let attempt = Attempt {
+        key: key.clone(),
+        operation: operation.clone(),
+        policy: policy.clone(),
+        desired,
+        prepared,
+        members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
+        failed_rollbacks: snapshot.memory.failures.rollbacks,
+        stop,
+    };
+    tracing::info!(
+        object = %key,
+        release = %policy.key(),
+        operation = %operation.id,
+        kind = operation.kind.as_str(),
+        revision = operation.revision,
+        cause = operation.cause.as_str(),
+        "helm is asked"
+    );
+    context.tasks.spawn(operate(Arc::clone(context), attempt));
+}
+
+/// Says on the record that the revision is ours and good. A rollback's record has the labels of its target, so both
+/// are said.
+async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revision: u32) -> Result<(), ClusterError> {
+    let Some(policy) = policy else { return Ok(()) };
+    let number = revision.to_string();
+    let owner = OwnerId::of(key);
+    let labels = [
+        (LABEL_OWNER, Some(owner.as_str())),
+        (LABEL_REVISION, Some(number.as_str())),
+        (LABEL_VERIFIED, Some(number.as_str())),
+    ];
+    if let Some(record) = context.requests.mark(&policy.key(), revision, &labels).await? {
+        context.records.observe_record(&policy.key(), record);
+    }
+    context.wake(key);
+    Ok(())
+}
+
+async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Result<(), ClusterError> {
+    let Some(policy) = policy else { return Ok(()) };
+    let release = policy.key();
+    let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
+    let description = "The helm process died; unlocked by helm-release-operator";
+    // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
+    let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };
+    let data = RecordData { bytes, ..record };
+    let (requests, now) = (&context.requests, Timestamp::now());
+    if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {
+        context.records.observe_record(&release, record);
+    }
+    Ok(())
+}

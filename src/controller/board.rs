@@ -1,0 +1,335 @@
+//! Who may run helm, who waits, and what came of it: plain data behind one lock that is never held over an await.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    plan::Priority,
+    release::{Flight, Outcome},
+    types::ObjectKey,
+};
+
+/// Called with the key of an object whose place on the board has changed.
+pub type Waker = Box<dyn Fn(&ObjectKey) + Send + Sync>;
+
+/// How many runs there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Slots {
+    /// Runs that compute: one and a half to two for each core; more make all of them slower.
+    pub computing: usize,
+    /// Runs whose chart has hooks: they wait more than they compute, and are bounded by memory.
+    pub waiting: usize,
+}
+
+/// A stop handle of a run: the board knows that it can be ended, not how.
+pub trait Halt: Send {
+    /// In order, where the run has a way to.
+    fn gently(&self);
+    /// At once.
+    fn now(&self);
+}
+
+enum Seat {
+    Queued { priority: Priority, ticket: u64 },
+    Granted,
+    Running { operation: Box<str>, hooks: bool, cancelled: bool, halt: Box<dyn Halt> },
+    Ended(Outcome),
+}
+
+#[derive(Default)]
+struct Inner {
+    seats: HashMap<ObjectKey, Seat>,
+    tickets: u64,
+    closed: bool,
+}
+
+/// The board.
+pub struct Board {
+    inner: Mutex<Inner>,
+    slots: Slots,
+    waker: Waker,
+}
+
+/// Numbers for metrics and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Occupancy {
+    pub queued: usize,
+    pub granted: usize,
+    pub running: usize,
+    pub ended: usize,
+}
+
+impl Board {
+    pub fn new(slots: Slots, waker: Waker) -> Self {
+        Self { inner: Mutex::default(), slots, waker }
+    }
+
+    /// A panic elsewhere leaves consistent data: every method changes it in one step.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, keys: &[ObjectKey]) {
+        for key in keys {
+            (self.waker)(key);
+        }
+    }
+
+    /// Where an object stands.
+    pub fn flight(&self, key: &ObjectKey) -> Flight {
+        match self.lock().seats.get(key) {
+            None => Flight::Idle,
+            Some(Seat::Queued { .. }) => Flight::Queued,
+            Some(Seat::Granted) => Flight::Granted,
+            Some(Seat::Running { operation, cancelled, .. }) => {
+                Flight::Running { operation: operation.clone(), cancelled: *cancelled }
+            }
+            Some(Seat::Ended(outcome)) => Flight::Ended(outcome.clone()),
+        }
+    }
+
+    /// Queues. A place that is there already gets the more urgent priority.
+    pub fn ask(&self, key: &ObjectKey, priority: Priority) {
+        let mut inner = self.lock();
+        let ticket = inner.tickets;
+        inner.tickets += 1;
+        match inner.seats.get_mut(key) {
+            Some(Seat::Queued { priority: known, .. }) => *known = (*known).min(priority),
+            Some(Seat::Granted | Seat::Running { .. } | Seat::Ended(_)) => {}
+            None => {
+                inner.seats.insert(key.clone(), Seat::Queued { priority, ticket });
+            }
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+    }
+
+    /// Gives back a place in the queue or a slot that is not used.
+    pub fn withdraw(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        if matches!(inner.seats.get(key), Some(Seat::Queued { .. } | Seat::Granted)) {
+            inner.seats.remove(key);
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+    }
+
+    /// Uses a slot. `false` when there is none: the board was closed, or the grant is gone.
+    #[must_use]
+    pub fn start(&self, key: &ObjectKey, operation: &str, hooks: bool, halt: Box<dyn Halt>) -> bool {
+        let mut inner = self.lock();
+        if inner.closed || !matches!(inner.seats.get(key), Some(Seat::Granted)) {
+            return false;
+        }
+        let seat = Seat::Running { operation: operation.into(), hooks, cancelled: false, halt };
+        inner.seats.insert(key.clone(), seat);
+        // A run with hooks sits in the other pool: its slot is free at once.
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+        true
+    }
+
+    /// Puts the outcome of a run on the board, where it stays until it is acknowledged.
+    pub fn end(&self, key: &ObjectKey, outcome: Outcome) {
+        let mut inner = self.lock();
+        inner.seats.insert(key.clone(), Seat::Ended(outcome));
+        let mut woken = inner.grant(self.slots);
+        drop(inner);
+        woken.push(key.clone());
+        self.wake(&woken);
+    }
+
+    /// Forgets an outcome: status tells of it now.
+    pub fn acknowledge(&self, key: &ObjectKey, operation: &str) {
+        let mut inner = self.lock();
+        if matches!(inner.seats.get(key), Some(Seat::Ended(outcome)) if *outcome.operation == *operation) {
+            inner.seats.remove(key);
+        }
+    }
+
+    /// Ends a run in order.
+    pub fn cancel(&self, key: &ObjectKey) {
+        if let Some(Seat::Running { cancelled, halt, .. }) = self.lock().seats.get_mut(key) {
+            *cancelled = true;
+            halt.gently();
+        }
+    }
+
+    /// Grants nothing any more. Whoever waits is forgotten; runs go on.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.seats.retain(|_, seat| matches!(seat, Seat::Running { .. } | Seat::Ended(_)));
+    }
+
+    /// Ends all runs: in order, or at once.
+    pub fn halt(&self, at_once: bool) {
+        for seat in self.lock().seats.values_mut() {
+            if let Seat::Running { cancelled, halt, .. } = seat {
+                *cancelled = true;
+                if at_once {
+                    halt.now();
+                } else {
+                    halt.gently();
+                }
+            }
+        }
+    }
+
+    pub fn occupancy(&self) -> Occupancy {
+        let mut count = Occupancy::default();
+        for seat in self.lock().seats.values() {
+            match seat {
+                Seat::Queued { .. } => count.queued += 1,
+                Seat::Granted => count.granted += 1,
+                Seat::Running { .. } => count.running += 1,
+                Seat::Ended(_) => count.ended += 1,
+            }
+        }
+        count
+    }
+}
+
+impl Inner {
+    /// Hands out free slots. One grant is given ahead of a free slot, so that the intent of the next run is written
+    /// while the run before it ends; who starts without a slot waits for one in its own task.
+    fn grant(&mut self, slots: Slots) -> Vec<ObjectKey> {
+        let mut granted = Vec::new();
+        while !self.closed {
+            let busy = |hooks_too: bool| {
+                self.seats
+                    .values()
+                    .filter(|seat| match seat {
+                        Seat::Granted => true,
+                        Seat::Running { hooks, .. } => *hooks == hooks_too,
+                        Seat::Queued { .. } | Seat::Ended(_) => false,
+                    })
+                    .count()
+            };
+            if busy(false) > slots.computing || busy(true) > slots.waiting {
+                break;
+            }
+            let Some(key) = self.next() else { break };
+            self.seats.insert(key.clone(), Seat::Granted);
+            granted.push(key);
+        }
+        granted
+    }
+
+    /// The most urgent; among equals from the namespace with the fewest at work, then who came first.
+    fn next(&self) -> Option<ObjectKey> {
+        let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
+        for (key, seat) in &self.seats {
+            if matches!(seat, Seat::Granted | Seat::Running { .. }) {
+                *at_work.entry(&key.namespace).or_default() += 1;
+            }
+        }
+        self.seats
+            .iter()
+            .filter_map(|(key, seat)| match seat {
+                Seat::Queued { priority, ticket } => {
+                    let load = at_work.get(&*key.namespace).copied().unwrap_or(0);
+                    Some(((*priority, load, *ticket), key))
+                }
+                Seat::Granted | Seat::Running { .. } | Seat::Ended(_) => None,
+            })
+            .min_by_key(|(rank, _)| *rank)
+            .map(|(_, key)| key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::release::Ended;
+
+    struct Deaf;
+
+    impl Halt for Deaf {
+        fn gently(&self) {}
+        fn now(&self) {}
+    }
+
+    fn board(computing: usize) -> (Board, Arc<Mutex<Vec<ObjectKey>>>) {
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&woken);
+        let waker = Box::new(move |key: &ObjectKey| sink.lock().unwrap().push(key.clone()));
+        (Board::new(Slots { computing, waiting: 8 }, waker), woken)
+    }
+
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey::new(namespace, name)
+    }
+
+    fn outcome(operation: &str) -> Outcome {
+        Outcome {
+            operation: operation.into(),
+            ended: Ended::Succeeded,
+            records: None,
+            payload: None,
+            left_over: vec![],
+        }
+    }
+
+    #[test]
+    fn one_grant_is_given_ahead_of_a_free_slot_and_the_next_after_an_end() {
+        let (board, woken) = board(1);
+        for name in ["a", "b", "c"] {
+            board.ask(&key("n", name), Priority::Changed);
+        }
+        assert_eq!(*woken.lock().unwrap(), [key("n", "a"), key("n", "b")]);
+        assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
+        assert_eq!(board.flight(&key("n", "c")), Flight::Queued);
+        board.end(&key("n", "a"), outcome("1"));
+        assert_eq!(board.flight(&key("n", "c")), Flight::Granted);
+        assert!(matches!(board.flight(&key("n", "a")), Flight::Ended(_)));
+        board.acknowledge(&key("n", "a"), "other");
+        assert!(matches!(board.flight(&key("n", "a")), Flight::Ended(_)));
+        board.acknowledge(&key("n", "a"), "1");
+        assert_eq!(board.flight(&key("n", "a")), Flight::Idle);
+    }
+
+    #[test]
+    fn urgent_goes_first_then_the_namespace_with_less_at_work() {
+        let (board, _) = board(1);
+        board.ask(&key("busy", "1"), Priority::Changed);
+        board.ask(&key("busy", "2"), Priority::Changed);
+        board.ask(&key("busy", "3"), Priority::Retry);
+        board.ask(&key("calm", "4"), Priority::Retry);
+        board.ask(&key("busy", "5"), Priority::Repair);
+        board.withdraw(&key("busy", "2"));
+        assert_eq!(board.flight(&key("busy", "5")), Flight::Granted);
+        board.withdraw(&key("busy", "5"));
+        assert_eq!(board.flight(&key("calm", "4")), Flight::Granted);
+    }
+
+    #[test]
+    fn runs_with_hooks_leave_the_computing_slots_free() {
+        let (board, _) = board(1);
+        for name in ["a", "b", "c", "d"] {
+            board.ask(&key("n", name), Priority::Changed);
+            assert!(board.start(&key("n", name), name, true, Box::new(Deaf)), "{name}");
+        }
+        board.ask(&key("n", "plain"), Priority::Changed);
+        assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn a_closed_board_grants_nothing_and_keeps_what_ended() {
+        let (board, _) = board(2);
+        board.ask(&key("n", "a"), Priority::Changed);
+        assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
+        board.close();
+        board.ask(&key("n", "b"), Priority::Repair);
+        assert!(!board.start(&key("n", "b"), "2", false, Box::new(Deaf)));
+        board.end(&key("n", "a"), outcome("1"));
+        assert_eq!(board.occupancy(), Occupancy { queued: 1, ended: 1, ..Occupancy::default() });
+    }
+}

@@ -1,0 +1,181 @@
+//! Puts together what a decision is made from: reads indexes, asks nobody, waits for nothing.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Context, inputs::Schedule};
+use crate::{
+    api::{self, HelmRelease, ValuesKind},
+    cluster::Ref,
+    release::{
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
+        policy_of_names,
+    },
+    types::{ObjectKey, ReleaseDigest, ReleaseKey},
+};
+
+/// How long a pass is put off while a view that has just been opened completes its first list: what is said in that
+/// time would be taken back at once, and a restart would write every status twice.
+const SETTLING: SignedDuration = SignedDuration::from_secs(5);
+
+/// What was put together.
+pub(super) enum Gathered {
+    /// A view is about to complete; whoever completes it wakes the object.
+    NotYet,
+    Snapshot(Box<Snapshot>, Option<Desired>),
+}
+
+pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) -> Gathered {
+    let key = key_of(object);
+    let (spec, desired) = match Desired::parse(object, &context.settings.defaults) {
+        Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(desired)),
+        Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
+    };
+    let memory = object.status.clone().map(Memory::from).unwrap_or_default();
+    let settling = now.duration_since(context.started) < SETTLING;
+    let policy = match &spec {
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy.clone()),
+        Spec::Invalid { policy: None, .. } => None,
+    };
+    let (records, claim, health) = match &policy {
+        Some(policy) => {
+            let release = policy.key();
+            let records = context.records.look(&release);
+            let claim = claim(context, object, &release, records.is());
+            (records, claim, health(context, &release, &memory, now))
+        }
+        None => (View::Pending, Claim::Ours, HealthView::default()),
+    };
+    let inputs = match &desired {
+        Some(desired) => inputs(context, object, &key, desired, &memory),
+        None => InputsView::Stale,
+    };
+    let unseen = matches!(records, View::Pending) || matches!(health.health, Health::Unknown { .. });
+    let members_wanted = memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
+    if settling && policy.is_some() && (matches!(records, View::Pending) || (unseen && members_wanted)) {
+        return Gathered::NotYet;
+    }
+    let payload = policy.as_ref().and_then(|policy| {
+        let newest = records.is()?.newest()?.revision;
+        context.payloads.get(&policy.key()).filter(|payload| payload.revision == newest)
+    });
+    let flight = context.board.flight(&key);
+    let snapshot = Snapshot {
+        now,
+        holder: context.holder.clone(),
+        object: facts(object, &key),
+        spec,
+        claim,
+        inputs,
+        records,
+        payload,
+        health,
+        flight,
+        memory,
+    };
+    Gathered::Snapshot(Box::new(snapshot), desired)
+}
+
+pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {
+    ObjectKey::new(
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+        object.metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+fn facts(object: &HelmRelease, key: &ObjectKey) -> Object {
+    let annotation = |name: &str| {
+        let annotations = object.metadata.annotations.as_ref()?;
+        annotations.get(name).map(|value| crate::status::bounded(value, 253).into())
+    };
+    Object {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+        generation: object.metadata.generation.unwrap_or_default(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        finalizer: object
+            .metadata
+            .finalizers
+            .as_ref()
+            .is_some_and(|finalizers| finalizers.iter().any(|finalizer| finalizer == api::FINALIZER)),
+        reconcile: annotation(api::ANNOTATION_RECONCILE),
+        retry: annotation(api::ANNOTATION_RETRY),
+        force_delete: annotation(api::ANNOTATION_FORCE_DELETE),
+    }
+}
+
+/// The owner in the record wins; where none is recorded, the older object, then the one whose name sorts first.
+fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records: Option<&Records>) -> Claim {
+    let own = object.metadata.uid.as_deref().unwrap_or_default();
+    let claimants = context.main.claimants(release);
+    if claimants.iter().all(|claimant| *claimant.uid == *own) {
+        return Claim::Ours;
+    }
+    let recorded = records.and_then(|records| {
+        let mut owners =
+            records.iter().rev().filter_map(|record| record.owner.as_ref().filter(|_| record.stamp.is_some()));
+        owners.find_map(|owner| claimants.iter().find(|claimant| OwnerId::of(&claimant.object) == *owner))
+    });
+    // The index has the oldest first.
+    match recorded.or_else(|| claimants.first()) {
+        Some(winner) if *winner.uid != *own => Claim::Theirs(winner.object.to_string().into()),
+        Some(_) | None => Claim::Ours,
+    }
+}
+
+fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timestamp) -> HealthView {
+    let Some(inventory) = &memory.inventory else {
+        return HealthView { health: Health::Healthy, live_since: Some(context.started), present: Vec::new() };
+    };
+    context.live.want(release, &inventory.members, now);
+    context.live.health_of(&inventory.members)
+}
+
+/// References whose versions decide whether the inputs have to be looked up again.
+pub(super) fn references(key: &ObjectKey, desired: &Desired) -> Vec<Ref> {
+    let reference = |kind, name: &str| Ref { kind, namespace: key.namespace.clone(), name: name.into() };
+    let mut refs: Vec<Ref> = desired.values_from.iter().map(|source| reference(source.kind, &source.name)).collect();
+    refs.extend(desired.repository_secret.iter().map(|name| reference(ValuesKind::Secret, name)));
+    refs
+}
+
+fn inputs(context: &Context, object: &HelmRelease, key: &ObjectKey, desired: &Desired, memory: &Memory) -> InputsView {
+    match fingerprint(context, object, key, desired) {
+        Some(fingerprint) => {
+            let schedule = schedule(context, &desired.policy, desired.version.is_moving());
+            context.inputs.look(key, &fingerprint, memory.desired.as_ref(), schedule)
+        }
+        // The versions of the sources are not in view yet; the index wakes the object when they are.
+        None => InputsView::Underway,
+    }
+}
+
+pub(super) fn schedule(context: &Context, policy: &Policy, moving: bool) -> Schedule {
+    let interval = SignedDuration::try_from(policy.interval.as_std()).ok().filter(|_| moving);
+    Schedule { interval, since: context.started }
+}
+
+/// Digest of what the inputs come from. `None` while a version is not in view.
+pub(super) fn fingerprint(
+    context: &Context,
+    object: &HelmRelease,
+    key: &ObjectKey,
+    desired: &Desired,
+) -> Option<Box<str>> {
+    let refs = references(key, desired);
+    context.values.refer(key, refs.clone());
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default().to_string();
+    let mut parts = vec![uid.to_owned(), generation, desired.repository.to_string()];
+    for reference in &refs {
+        match context.values.look(reference) {
+            View::Is(Some(version)) => parts.push(format!("{} {}", version.uid, version.resource_version)),
+            View::Is(None) => parts.push("absent".to_owned()),
+            // Without a watch a change is not noticed, but what is there can still be read.
+            View::Refused(_) => parts.push("unwatched".to_owned()),
+            View::Pending => return None,
+        }
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+    Some(ReleaseDigest::v1(&parts).as_str().into())
+}

@@ -1,0 +1,157 @@
+//! What is known of the inputs of each release: looked up once for each state of what they come from.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    release::{Inputs, InputsProblem, InputsView},
+    sources::StoredChart,
+    types::{ObjectKey, Redacted},
+};
+
+/// What helm is given, found by a look-up and kept until a run takes it.
+#[derive(Debug)]
+pub struct Prepared {
+    pub inputs: Inputs,
+    pub chart: StoredChart,
+    /// The merged values, a JSON object.
+    pub values: Redacted<Vec<u8>>,
+}
+
+enum State {
+    Underway,
+    Failed { problem: InputsProblem, at: Timestamp },
+    Known { inputs: Inputs, look_again: Option<Timestamp> },
+}
+
+struct Entry {
+    fingerprint: Box<str>,
+    state: State,
+    /// Failed look-ups in a row.
+    tries: u32,
+    prepared: Option<Arc<Prepared>>,
+}
+
+/// The inputs of all releases. Values are held only between a look-up and the run that it is made for.
+#[derive(Default)]
+pub struct InputsIndex {
+    entries: Mutex<HashMap<ObjectKey, Entry>>,
+}
+
+/// When a moving version is due again.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// `None` for a version that does not move.
+    pub interval: Option<SignedDuration>,
+    /// When this process began to know of the object at the earliest.
+    pub since: Timestamp,
+}
+
+impl InputsIndex {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known for a state of the sources. `remembered` is what status holds: after a restart with the same
+    /// sources nothing is looked up, and a range is due one interval after the start.
+    pub fn look(
+        &self,
+        key: &ObjectKey,
+        fingerprint: &str,
+        remembered: Option<&Inputs>,
+        schedule: Schedule,
+    ) -> InputsView {
+        let mut entries = self.lock();
+        match entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint) {
+            Some(Entry { state: State::Underway, .. }) => InputsView::Underway,
+            Some(Entry { state: State::Failed { problem, at }, tries, .. }) => {
+                InputsView::Failed { problem: problem.clone(), tries: *tries, at: *at }
+            }
+            Some(Entry { state: State::Known { inputs, look_again }, .. }) => {
+                InputsView::Known { inputs: inputs.clone(), look_again: *look_again }
+            }
+            None => match remembered.filter(|inputs| *inputs.fingerprint == *fingerprint) {
+                None => InputsView::Stale,
+                Some(inputs) => {
+                    let look_again = schedule.next(schedule.since, key);
+                    let state = State::Known { inputs: inputs.clone(), look_again };
+                    let entry = Entry { fingerprint: fingerprint.into(), state, tries: 0, prepared: None };
+                    entries.insert(key.clone(), entry);
+                    InputsView::Known { inputs: inputs.clone(), look_again }
+                }
+            },
+        }
+    }
+
+    /// Begins a look-up. `false` when one for the same state is under way.
+    #[must_use]
+    pub fn begin(&self, key: &ObjectKey, fingerprint: &str) -> bool {
+        let mut entries = self.lock();
+        let same = entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint);
+        if matches!(same, Some(Entry { state: State::Underway, .. })) {
+            return false;
+        }
+        let tries = same.map_or(0, |entry| entry.tries);
+        let entry = Entry { fingerprint: fingerprint.into(), state: State::Underway, tries, prepared: None };
+        entries.insert(key.clone(), entry);
+        true
+    }
+
+    /// Ends a look-up, unless a newer one has taken its place.
+    pub fn end(
+        &self,
+        key: &ObjectKey,
+        fingerprint: &str,
+        found: Result<Prepared, InputsProblem>,
+        schedule: Schedule,
+        now: Timestamp,
+    ) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key).filter(|entry| *entry.fingerprint == *fingerprint) else { return };
+        match found {
+            Ok(prepared) => {
+                entry.tries = 0;
+                entry.state = State::Known { inputs: prepared.inputs.clone(), look_again: schedule.next(now, key) };
+                entry.prepared = Some(Arc::new(prepared));
+            }
+            Err(problem) => {
+                entry.tries = entry.tries.saturating_add(1);
+                entry.state = State::Failed { problem, at: now };
+            }
+        }
+    }
+
+    /// Hands over what a look-up found, for the run that it was made for.
+    pub fn take(&self, key: &ObjectKey) -> Option<Arc<Prepared>> {
+        self.lock().get_mut(key)?.prepared.take()
+    }
+
+    /// Lets go of values that no run will need: the release is as declared.
+    pub fn settle(&self, key: &ObjectKey) {
+        if let Some(entry) = self.lock().get_mut(key) {
+            entry.prepared = None;
+        }
+    }
+
+    pub fn forget(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+}
+
+impl Schedule {
+    fn next(self, from: Timestamp, key: &ObjectKey) -> Option<Timestamp> {
+        let interval = self.interval?;
+        // Up to a tenth later, differently for each object: a repository is not asked by all at once.
+        let sum = key
+            .namespace
+            .bytes()
+            .chain(key.name.bytes())
+            .fold(7_i64, |sum, byte| sum.wrapping_mul(31).wrapping_add(i64::from(byte)) & 0xffff);
+        let jitter = SignedDuration::from_millis(i64::try_from(interval.as_millis()).ok()? / 10 * (sum % 100) / 100);
+        from.checked_add(interval).ok()?.checked_add(jitter).ok()
+    }
+}

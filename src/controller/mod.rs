@@ -1,0 +1,217 @@
+//! The loop: what wakes a release, one pass over it, and the tasks that a pass starts.
+//!
+//! A pass never waits for helm, for health or for a download. Those are tasks; when one ends, it wakes its object, and
+//! the next pass sees what has changed. So any number of releases can be waiting without holding a slot, a task or a
+//! process, and a newer generation is seen at once.
+
+mod act;
+mod board;
+mod gather;
+mod inputs;
+mod judging;
+mod operate;
+mod pass;
+mod payloads;
+mod prepare;
+mod program;
+mod run;
+mod shutdown;
+mod write;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+pub use board::{Board, Slots};
+pub use program::Program;
+pub use run::{Assembled, Parts, assemble, run};
+
+use crate::{
+    cluster::{ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
+    helm::ClusterAccess,
+    metrics::Metrics,
+    plan::Plan,
+    release::{Records, Snapshot, SpecDefaults, View},
+    sources::Sources,
+    types::{ObjectKey, ReleaseKey},
+};
+use inputs::InputsIndex;
+use judging::Judging;
+use payloads::Payloads;
+
+/// The longest delay after passes that failed in a row.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The first delay after a pass that failed.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// The loop counts as stuck when it had work and made no pass for this long.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// What an operator is told once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub defaults: SpecDefaults,
+    pub allow_http: bool,
+    pub slots: Slots,
+    /// How long runs of helm may go on after the operator was told to end.
+    pub drain: Duration,
+}
+
+/// Everything that a pass and its tasks need. Handed down, never global.
+pub struct Context {
+    pub settings: Settings,
+    pub requests: Requests,
+    pub records: Arc<RecordIndex>,
+    pub values: Arc<ValuesIndex>,
+    pub live: Arc<LiveIndex>,
+    pub main: Arc<MainIndex>,
+    pub discovery: Arc<Discovery>,
+    client: Client,
+    pub events: Arc<Events>,
+    pub sources: Sources,
+    pub helm: Program,
+    pub access: ClusterAccess,
+    pub metrics: Metrics,
+    pub board: Board,
+    /// Name of this process and when it started, as it stands in an intent.
+    pub holder: Box<str>,
+    pub started: Timestamp,
+    inputs: InputsIndex,
+    payloads: Payloads,
+    judging: Judging,
+    helm_slots: Semaphore,
+    hook_slots: Semaphore,
+    learning: Mutex<HashSet<Ref>>,
+    wakes: Wakes<ObjectKey>,
+    tasks: TaskTracker,
+    failed_passes: Mutex<HashMap<ObjectKey, u32>>,
+    /// Milliseconds since 1970 of the last pass.
+    last_pass: AtomicI64,
+}
+
+impl Context {
+    /// Brings a pass over an object soon.
+    pub fn wake(&self, key: &ObjectKey) {
+        self.wakes.wake(key.clone());
+    }
+
+    /// Reads the records of a release with a quorum, and lets the index know what was seen.
+    async fn read_records(&self, release: &ReleaseKey) -> Result<Records, ClusterError> {
+        let read = self.requests.read_records(release).await?;
+        self.records.observe(release, &read);
+        Ok(read.records())
+    }
+
+    /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has
+    /// none: then the object is not found, and that is said.
+    async fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
+        self.discovery.resolve(&self.client, api_version, kind).await.map_or(true, |found| found.namespaced)
+    }
+
+    /// Asks once for the versions of objects that were not referred to when the watch went past them.
+    fn learn(self: &Arc<Self>, key: &ObjectKey) {
+        for reference in self.values.unlearned(key) {
+            if !self.learning.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.clone()) {
+                continue;
+            }
+            let context = Arc::clone(self);
+            let key = key.clone();
+            self.tasks.spawn(async move {
+                let learnt = context.values.learn(&context.requests, &reference).await;
+                context.learning.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference);
+                if let Err(error) = learnt {
+                    tracing::warn!(object = %key, %error, name = %reference.name, "an object with values cannot be looked at");
+                }
+                context.wake(&key);
+            });
+        }
+    }
+
+    fn beat(&self, now: Timestamp) {
+        self.last_pass.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Whether the loop makes progress: work in hand and no pass for long means that it does not.
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        let occupancy = self.board.occupancy();
+        let last = Timestamp::from_millisecond(self.last_pass.load(Ordering::Relaxed)).unwrap_or(now);
+        occupancy.ended + occupancy.granted == 0 || now.duration_since(last) < STUCK_AFTER
+    }
+
+    /// Whether the views that every decision needs are live.
+    pub fn is_ready(&self) -> bool {
+        self.main.standing() == View::Is(()) && self.records.standing() == View::Is(())
+    }
+
+    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) {
+        self.judging.follow(&self.live, key, snapshot, plan);
+    }
+
+    /// Brings the gauges up to date.
+    pub fn measure(&self) {
+        let occupancy = self.board.occupancy();
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.queued.set(gauge(occupancy.queued));
+        self.metrics.running.set(gauge(occupancy.running));
+        let (started, running) = self.helm.processes();
+        self.metrics.helm_started.inc_by(started.saturating_sub(self.metrics.helm_started.get()));
+        self.metrics.helm_running.set(gauge(running));
+        let dropped = self.events.dropped();
+        self.metrics.events_dropped.inc_by(dropped.saturating_sub(self.metrics.events_dropped.get()));
+        self.count_releases();
+    }
+
+    fn count_releases(&self) {
+        let (mut ready, mut quarantined) = ([("True", 0), ("False", 0), ("Unknown", 0)], 0);
+        for object in self.main.store().state() {
+            let status = object.status.as_ref();
+            let condition = status.and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+            let said = condition.map_or("Unknown", |condition| condition.status.as_str());
+            for (name, count) in &mut ready {
+                *count += i64::from(*name == said);
+            }
+            let desired = status.and_then(|status| status.desired.as_ref()).map(|desired| &desired.digest);
+            let held = status.is_some_and(|status| status.quarantined.iter().any(|q| Some(&q.digest) == desired));
+            quarantined += i64::from(held);
+        }
+        for (name, count) in ready {
+            self.metrics.releases.with_label_values(&[name]).set(count);
+        }
+        self.metrics.quarantined.set(quarantined);
+    }
+
+    fn passed(&self, key: &ObjectKey) {
+        self.failed_passes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// When a pass that failed comes back: soon, and later each time.
+    fn comes_back(&self, key: &ObjectKey) -> Duration {
+        let mut failed = self.failed_passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failed.entry(key.clone()).or_default();
+        let delay = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(*count));
+        *count = count.saturating_add(1);
+        delay.min(RETRY_MAX)
+    }
+
+    /// Lets go of all that is remembered of an object that is gone.
+    fn forget(&self, key: &ObjectKey, release: Option<&ReleaseKey>) {
+        self.inputs.forget(key);
+        self.values.refer(key, Vec::new());
+        self.board.withdraw(key);
+        self.judging.forget(key);
+        self.passed(key);
+        if let Some(release) = release {
+            self.payloads.give_up(release);
+            self.live.forget(release);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! One attempt from a granted slot to its outcome: a task that nobody waits for, with no choices to make.
+//!
+//! It begins and ends with a quorum read of the release's records. What stands between is helm. The last read is part
+//! of the outcome, so no verdict is taken from a view that is older than the end of helm.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Context, board::Halt, inputs::Prepared, prepare};
+use crate::{
+    api::OperationKind,
+    helm::{self, Command, Identity, Invocation, Stop},
+    release::{
+        Desired, Ended, Failure, FailureClass, ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
+        Operation, Outcome, OwnerId, Payload, Policy, Records,
+    },
+    types::{Namespace, ObjectKey, ReleaseKey},
+};
+
+/// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
+/// for each step, the wall clock is ours for the whole run.
+const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
+/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
+const MEMBERS_READ_MAX: usize = 50;
+
+/// What an attempt needs to know, taken when it starts.
+pub(super) struct Attempt {
+    pub(super) key: ObjectKey,
+    pub(super) operation: Operation,
+    pub(super) policy: Policy,
+    /// Absent where the spec is not valid any more: then only a removal runs.
+    pub(super) desired: Option<Desired>,
+    pub(super) prepared: Option<Arc<Prepared>>,
+    pub(super) members: Vec<Member>,
+    /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
+    pub(super) failed_rollbacks: u32,
+    pub(super) stop: Stop,
+}
+
+/// The board's way to end a run.
+pub(super) struct Brake(pub(super) Stop);
+
+impl Halt for Brake {
+    fn gently(&self) {
+        self.0.gently.cancel();
+    }
+
+    fn now(&self) {
+        self.0.now.cancel();
+    }
+}
+
+/// Runs an attempt and puts its outcome on the board.
+pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
+    let outcome = run(&context, &attempt).await;
+    let kind = attempt.operation.kind.as_str();
+    let result = match &outcome.ended {
+        Ended::Succeeded => "succeeded",
+        Ended::Failed(_) => "failed",
+        Ended::TimedOut => "timed_out",
+        Ended::Cancelled => "cancelled",
+        Ended::Killed { .. } => "killed",
+        Ended::NotStarted(_) => "not_started",
+    };
+    context.metrics.operations.with_label_values(&[kind, result]).inc();
+    if let Ended::Failed(failure) | Ended::NotStarted(failure) = &outcome.ended {
+        context.metrics.failures.with_label_values(&[failure.class.as_str()]).inc();
+    }
+    tracing::info!(
+        object = %attempt.key,
+        release = %attempt.policy.key(),
+        operation = %attempt.operation.id,
+        kind,
+        revision = attempt.operation.revision,
+        cause = attempt.operation.cause.as_str(),
+        result,
+        "helm ended"
+    );
+    context.board.end(&attempt.key, outcome);
+}
+
+async fn run(context: &Context, attempt: &Attempt) -> Outcome {
+    let release = attempt.policy.key();
+    let before = match context.read_records(&release).await {
+        Ok(records) => records,
+        Err(error) => return not_started(attempt, FailureClass::Unreachable, error.to_string()),
+    };
+    let ended = match ready(context, attempt, &before).await {
+        Ok(invocation) => helm(context, attempt, invocation).await,
+        Err(failure) => Ended::NotStarted(failure),
+    };
+    if let Ended::NotStarted(_) = ended {
+        return Outcome {
+            operation: attempt.operation.id.clone(),
+            ended,
+            records: Some(before),
+            payload: None,
+            left_over: Vec::new(),
+        };
+    }
+    after(context, attempt, &release, ended).await
+}
+
+/// Checks that the release is as planned, and makes what helm is given.
+async fn ready(context: &Context, attempt: &Attempt, records: &Records) -> Result<Invocation, Failure> {
+    let Attempt { operation, policy, .. } = attempt;
+    let newest = records.newest().map_or(0, |record| record.revision);
+    let expected = match operation.kind {
+        OperationKind::Uninstall => operation.revision,
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => {
+            operation.revision.saturating_sub(1)
+        }
+    };
+    if newest != expected {
+        let message = format!("the release is at revision {newest}, not at {expected}: somebody else acted on it");
+        return Err(Failure { class: FailureClass::LostRace, message: message.into() });
+    }
+    let (command, wait_for_hooks) = match operation.kind {
+        OperationKind::Install | OperationKind::Upgrade => deploying(context, attempt, records).await?,
+        OperationKind::Rollback => {
+            let to = operation.target.unwrap_or_default();
+            let force_conflicts = attempt.failed_rollbacks > 0;
+            (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
+        }
+        OperationKind::Uninstall => (Command::Uninstall, has_hooks(context, policy, newest).await),
+    };
+    let timeout = policy.timeout.as_std();
+    Ok(Invocation {
+        release: policy.key(),
+        command,
+        history_max: records.history_max(policy.max_history),
+        timeout,
+        wall_clock: timeout.saturating_add(WALL_CLOCK_EXTRA),
+        wait_for_hooks,
+    })
+}
+
+/// Whether a revision has hooks other than tests; in doubt yes, because hooks expect ready and deleted objects.
+async fn has_hooks(context: &Context, policy: &Policy, revision: u32) -> bool {
+    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), revision).await else { return true };
+    let Ok(payload) = helm::decode(&record.bytes) else { return true };
+    payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test")))
+}
+
+async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> Result<(Command, bool), Failure> {
+    let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
+    let Attempt { key, operation, policy, desired, .. } = attempt;
+    let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
+    let prepared = match attempt.prepared.clone() {
+        Some(prepared) => prepared,
+        // After a restart the digest is remembered and the values are not.
+        None => Arc::new(
+            prepare::prepare(context, key, desired, "").await.map_err(|problem| changed(problem.message.into()))?,
+        ),
+    };
+    if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
+        context.inputs.forget(key);
+        return Err(changed("chart or values changed before helm started".into()));
+    }
+    let inputs = helm::Inputs {
+        chart: prepared.chart.path.clone(),
+        values: prepared.values.clone(),
+        labels: [
+            (LABEL_DIGEST, prepared.inputs.digest.to_string()),
+            (LABEL_OWNER, OwnerId::of(key).as_str().to_owned()),
+            (LABEL_REVISION, operation.revision.to_string()),
+        ]
+        .map(|(label, value)| (label.to_owned(), value))
+        .into(),
+        description: format!("{} by helm-release-operator: {}", operation.kind.as_str(), operation.cause.as_str()),
+    };
+    let command = match operation.kind {
+        OperationKind::Install => {
+            Command::Install { inputs, replace: !records.is_empty(), create_namespace: desired.create_namespace }
+        }
+        OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
+            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts }
+        }
+    };
+    Ok((command, prepared.chart.facts.hooks))
+}
+
+async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation) -> Ended {
+    let slot = if invocation.wait_for_hooks { &context.hook_slots } else { &context.helm_slots };
+    let slot = tokio::select! {
+        slot = slot.acquire() => slot,
+        () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
+        () = attempt.stop.now.cancelled() => return Ended::Cancelled,
+    };
+    let runner = match context.helm.runner().await {
+        Ok(runner) => runner,
+        Err(error) => {
+            let message = error.to_string().into();
+            return Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message });
+        }
+    };
+    let identity = identity(&attempt.key, attempt.desired.as_ref(), context);
+    let run = runner.run(&invocation, &context.access, &identity, &attempt.stop).await;
+    drop(slot);
+    helm::ended(&run, &invocation.command)
+}
+
+fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {
+    let name = desired
+        .and_then(|desired| desired.service_account.clone())
+        .or_else(|| context.settings.defaults.service_account.clone());
+    match (name, Namespace::parse(&key.namespace)) {
+        (Some(name), Ok(namespace)) => Identity::ServiceAccount { namespace, name },
+        (None, _) | (Some(_), Err(_)) => Identity::Own,
+    }
+}
+
+/// Reads what there is after helm's end.
+async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended: Ended) -> Outcome {
+    let mut outcome = Outcome {
+        operation: attempt.operation.id.clone(),
+        ended,
+        records: context.read_records(release).await.ok(),
+        payload: None,
+        left_over: Vec::new(),
+    };
+    if attempt.operation.kind == OperationKind::Uninstall {
+        outcome.left_over = left_over(context, &attempt.members).await;
+        return outcome;
+    }
+    let written = outcome.records.as_ref().is_some_and(|records| records.get(attempt.operation.revision).is_some());
+    if written {
+        outcome.payload = read_payload(context, release, attempt.operation.revision).await;
+    }
+    if let Some(payload) = &outcome.payload {
+        context.payloads.put(release, payload.clone());
+        observe(context, attempt, release, &payload.members).await;
+    }
+    outcome
+}
+
+/// Objects that are still there after an uninstall.
+async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
+    let mut left = Vec::new();
+    for member in members {
+        match context.requests.read_member(member).await {
+            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
+            // What cannot be read is not known to be there: it must not hold the object for ever.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    left
+}
+
+/// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
+fn keeps(object: &serde_json::Value) -> bool {
+    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
+    policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
+}
+
+/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
+async fn observe(context: &Context, attempt: &Attempt, release: &ReleaseKey, members: &[Member]) {
+    context.live.want(release, members, Timestamp::now());
+    let judged = members.iter().filter(|member| crate::health::has_health(&member.api_version, &member.kind));
+    for member in judged.take(MEMBERS_READ_MAX) {
+        if attempt.stop.now.is_cancelled() {
+            return;
+        }
+        if let Ok(Some(object)) = context.requests.read_member(member).await {
+            context.live.observe(&object);
+        }
+    }
+}
+
+/// What the record of a revision tells beyond its labels.
+pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
+    let unreadable = |action| Payload {
+        revision,
+        action,
+        chart: "".into(),
+        version: "".into(),
+        app_version: "".into(),
+        members: Vec::new(),
+    };
+    let record = context.requests.read_record_data(release, revision).await.ok()??;
+    let Ok(decoded) = helm::decode(&record.bytes) else { return Some(unreadable(ForeignAction::Unreadable)) };
+    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else {
+        return Some(unreadable(ForeignAction::Unreadable));
+    };
+    let mut members = Vec::with_capacity(objects.len());
+    for object in &objects {
+        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
+        members.push(object.member(namespaced, &release.namespace));
+    }
+    Some(Payload {
+        revision,
+        action: helm::foreign_action(&decoded),
+        chart: decoded.chart_name.clone(),
+        version: decoded.chart_version.clone(),
+        app_version: decoded.app_version.clone(),
+        members,
+    })
+}
+
+fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {
+    Outcome {
+        operation: attempt.operation.id.clone(),
+        ended: Ended::NotStarted(Failure { class, message: message.into() }),
+        records: None,
+        payload: None,
+        left_over: Vec::new(),
+    }
+}

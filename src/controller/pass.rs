@@ -1,0 +1,55 @@
+//! One pass over one object: gather, plan, render, write, act. No waiting in it, and no choices.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action as Requeue;
+
+use super::{
+    Context, act,
+    gather::{Gathered, gather, key_of},
+    write,
+};
+use crate::{
+    api::HelmRelease,
+    cluster::ClusterError,
+    plan::{Plan, Wake, check, plan},
+    status::render,
+};
+
+/// A pass that was put off comes back by itself after this long at the latest.
+const NOT_YET: Duration = Duration::from_secs(2);
+
+/// A pass could not be completed: it comes back soon.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PassError(#[from] pub ClusterError);
+
+/// Brings a release one step nearer to what its object asks for.
+pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Requeue, PassError> {
+    let key = key_of(&object);
+    let now = Timestamp::now();
+    context.beat(now);
+    // The scheduler may hand over an older one than the store has by now.
+    let object = context.main.get(&key).unwrap_or(object);
+    let gathered = gather(&context, &object, now);
+    context.learn(&key);
+    let Gathered::Snapshot(snapshot, desired) = gathered else {
+        return Ok(Requeue::requeue(NOT_YET));
+    };
+    let plan = plan(&snapshot);
+    debug_assert_eq!(check(&snapshot, &plan), Vec::<String>::new(), "{snapshot:?}\n{plan:?}");
+    let rendered = render(object.status.as_ref(), &snapshot, &plan);
+    let object = write::write(&context, &key, object, &snapshot, &plan, rendered).await?;
+    act::act(&context, &key, &object, &snapshot, desired, &plan).await?;
+    context.judge(&key, &snapshot, &plan);
+    context.passed(&key);
+    Ok(requeue(&plan, now))
+}
+
+fn requeue(plan: &Plan, now: Timestamp) -> Requeue {
+    match plan.wake {
+        Wake::Never => Requeue::await_change(),
+        Wake::At(moment) => Requeue::requeue(Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)),
+    }
+}

@@ -1,0 +1,188 @@
+//! Finds out what helm is to be given: reads values, resolves and fetches the chart, and makes the digest of it all.
+//!
+//! Runs in a task of its own. The only place where values are read, and where the release digest is made.
+
+use serde_json::{Map, Value};
+
+use super::{Context, inputs::Prepared};
+use crate::{
+    api::ValuesKind,
+    cluster::{ClusterError, Ref},
+    release::{Cause, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
+    sources::{ChartRequest, Credentials, RepositoryUrl, SourceError, StoredChart},
+    types::{ObjectKey, Redacted, ReleaseDigest},
+};
+
+/// Most bytes of values from one key: a ConfigMap or Secret holds no more than that.
+const VALUES_BYTES_MAX: usize = 1 << 20;
+
+/// Why the inputs cannot be had. Never holds a value.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error("{0}")]
+    Source(#[from] SourceError),
+    #[error("{kind} {name} does not exist in namespace {namespace}; create it, or set optional in spec.valuesFrom")]
+    NoObject { kind: &'static str, name: Box<str>, namespace: Box<str> },
+    #[error("{kind} {name} has no key {key}; add it, or set valuesKey or optional in spec.valuesFrom")]
+    NoKey { kind: &'static str, name: Box<str>, key: Box<str> },
+    #[error("{kind} {name}: {key} {why}")]
+    BadValues { kind: &'static str, name: Box<str>, key: Box<str>, why: String },
+    #[error("Secret {name} for the chart repository {why}")]
+    BadCredentials { name: Box<str>, why: &'static str },
+    #[error("{what} cannot be read: {source}")]
+    Unreadable { what: String, source: ClusterError },
+    #[error("chart {0} is a library, which cannot be installed; name an application chart")]
+    Library(Box<str>),
+    #[error(
+        "chart {0} holds CustomResourceDefinitions under crds/, which this version does not apply; apply them \
+         yourself and use a chart without them"
+    )]
+    Crds(Box<str>),
+    #[error("the values cannot be written as JSON")]
+    Unwritable,
+}
+
+impl PrepareError {
+    fn problem(&self) -> InputsProblem {
+        let (kind, transient) = match self {
+            Self::Source(error) => (InputsProblemKind::Chart, error.is_transient()),
+            Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
+            Self::Library(_) | Self::Crds(_) => (InputsProblemKind::Refused, false),
+            Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
+            Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
+                (InputsProblemKind::Values, false)
+            }
+        };
+        InputsProblem { kind, message: self.to_string().into(), transient }
+    }
+}
+
+/// The inputs of a release as they are now.
+pub(super) async fn prepare(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    fingerprint: &str,
+) -> Result<Prepared, InputsProblem> {
+    let values = values(context, key, desired).await.map_err(|error| error.problem())?;
+    let chart = chart(context, key, desired).await.map_err(|error| error.problem())?;
+    let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
+    let digest = ReleaseDigest::v1(&[
+        desired.policy.namespace.as_str().as_bytes(),
+        desired.policy.release.as_str().as_bytes(),
+        chart.digest.hex().as_bytes(),
+        // Keys are sorted, numbers and texts are as they were read: equal values have equal bytes.
+        &values,
+    ]);
+    let inputs = Inputs {
+        chart: chart.name.as_str().into(),
+        version: chart.version.to_string().into(),
+        app_version: chart.app_version.clone(),
+        chart_digest: chart.digest,
+        digest,
+        fingerprint: fingerprint.into(),
+        cause: Cause::default(),
+    };
+    Ok(Prepared { inputs, chart, values: Redacted::new(values) })
+}
+
+async fn values(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<Map<String, Value>, PrepareError> {
+    let mut merged = Map::new();
+    for source in &desired.values_from {
+        let Some(text) = text(context, key, source).await? else { continue };
+        let bad = |why: String| PrepareError::BadValues {
+            kind: source.kind.as_str(),
+            name: source.name.clone(),
+            key: source.key.clone(),
+            why,
+        };
+        match &source.target_path {
+            Some(path) => {
+                let text = text.trim_end_matches('\n');
+                set_path(&mut merged, path, text).map_err(|error| bad(format!("cannot be put: {error}")))?;
+            }
+            None => merge(&mut merged, parse(&text).map_err(bad)?),
+        }
+    }
+    merge(&mut merged, desired.values.clone());
+    Ok(merged)
+}
+
+/// A YAML or JSON map. The parser's own message is not used: it may quote the text.
+fn parse(text: &str) -> Result<Map<String, Value>, String> {
+    if text.trim().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err("is not a map of values; write key: value pairs, or set targetPath for a single value".into()),
+        Err(error) => Err(match error.location() {
+            Some(place) => format!("is not YAML at line {} column {}", place.line(), place.column()),
+            None => "is not YAML".into(),
+        }),
+    }
+}
+
+async fn text(context: &Context, key: &ObjectKey, source: &ValuesSource) -> Result<Option<String>, PrepareError> {
+    let kind = source.kind.as_str();
+    let reference = Ref { kind: source.kind, namespace: key.namespace.clone(), name: source.name.clone() };
+    let read = context.requests.read_values(&reference).await;
+    let read =
+        read.map_err(|error| PrepareError::Unreadable { what: format!("{kind} {}", source.name), source: error })?;
+    let Some(data) = read else {
+        return if source.optional {
+            Ok(None)
+        } else {
+            Err(PrepareError::NoObject { kind, name: source.name.clone(), namespace: key.namespace.clone() })
+        };
+    };
+    let bad = |why: &str| PrepareError::BadValues {
+        kind,
+        name: source.name.clone(),
+        key: source.key.clone(),
+        why: why.to_owned(),
+    };
+    match data.data.get(&*source.key) {
+        None if source.optional => Ok(None),
+        None => Err(PrepareError::NoKey { kind, name: source.name.clone(), key: source.key.clone() }),
+        Some(bytes) if bytes.len() > VALUES_BYTES_MAX => Err(bad("is larger than 1 MiB")),
+        Some(bytes) => String::from_utf8(bytes.clone()).map(Some).map_err(|_| bad("is not text in UTF-8")),
+    }
+}
+
+async fn chart(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<StoredChart, PrepareError> {
+    let repository = RepositoryUrl::parse(&desired.repository, context.settings.allow_http)?;
+    let credentials = match &desired.repository_secret {
+        Some(name) => Some(credentials(context, key, name).await?),
+        None => None,
+    };
+    let request = ChartRequest {
+        repository,
+        chart: desired.chart.clone(),
+        version: desired.version.clone(),
+        credentials: credentials.clone(),
+    };
+    let resolved = context.sources.resolve(&request).await?;
+    let chart = context.sources.fetch(&resolved, credentials.as_ref()).await?;
+    if chart.facts.library {
+        return Err(PrepareError::Library(chart.name.as_str().into()));
+    }
+    if chart.facts.crds {
+        return Err(PrepareError::Crds(chart.name.as_str().into()));
+    }
+    Ok(chart)
+}
+
+async fn credentials(context: &Context, key: &ObjectKey, name: &str) -> Result<Credentials, PrepareError> {
+    let bad = |why| PrepareError::BadCredentials { name: name.into(), why };
+    let reference = Ref { kind: ValuesKind::Secret, namespace: key.namespace.clone(), name: name.into() };
+    let read = context.requests.read_values(&reference).await;
+    let read = read.map_err(|error| PrepareError::Unreadable { what: format!("Secret {name}"), source: error })?;
+    let data = read.ok_or_else(|| bad("does not exist; create it with the keys username and password"))?.data;
+    let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+    match (text("username"), text("password")) {
+        (Some(username), Some(password)) => Ok(Credentials { username, password: Redacted::new(password) }),
+        _ => Err(bad("needs the keys username and password")),
+    }
+}

@@ -1,0 +1,76 @@
+//! The helm program: found when it is first needed, looked for again when it was not there.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Mutex;
+
+use crate::helm::{Helm, HelmError, Runner, RunnerSettings};
+
+/// How long a failure to find a usable helm counts: a hundred releases do not start a hundred processes to find out
+/// the same.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Why there is no helm, in the words of the first who found out.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct NoHelm(Box<str>);
+
+enum State {
+    Unknown,
+    Missing { why: NoHelm, since: Instant },
+    Ready(Arc<Runner>),
+}
+
+/// The program and what runs it.
+pub struct Program {
+    binary: PathBuf,
+    settings: RunnerSettings,
+    // Held over the detection on purpose: whoever comes meanwhile waits for its answer instead of asking again.
+    state: Mutex<State>,
+}
+
+impl Program {
+    pub fn new(binary: PathBuf, settings: RunnerSettings) -> Self {
+        Self { binary, settings, state: Mutex::new(State::Unknown) }
+    }
+
+    /// Runs helm, once it is there.
+    pub async fn runner(&self) -> Result<Arc<Runner>, NoHelm> {
+        let mut state = self.state.lock().await;
+        match &*state {
+            State::Ready(runner) => return Ok(Arc::clone(runner)),
+            State::Missing { why, since } if since.elapsed() < LOOK_AGAIN => return Err(why.clone()),
+            State::Missing { .. } | State::Unknown => {}
+        }
+        match self.find().await {
+            Ok(runner) => {
+                tracing::info!(helm = %runner.helm().version(), binary = %self.binary.display(), "helm found");
+                *state = State::Ready(Arc::clone(&runner));
+                Ok(runner)
+            }
+            Err(error) => {
+                let why = NoHelm(error.to_string().into());
+                tracing::warn!(error = %why, "helm cannot be used");
+                *state = State::Missing { why: why.clone(), since: Instant::now() };
+                Err(why)
+            }
+        }
+    }
+
+    async fn find(&self) -> Result<Arc<Runner>, HelmError> {
+        let helm = Helm::detect(&self.binary).await?;
+        Ok(Arc::new(Runner::new(helm, self.settings.clone())?))
+    }
+
+    /// Processes started so far and running now, for metrics.
+    pub fn processes(&self) -> (u64, usize) {
+        match self.state.try_lock().as_deref() {
+            Ok(State::Ready(runner)) => (runner.started(), runner.running()),
+            Ok(State::Unknown | State::Missing { .. }) | Err(_) => (0, 0),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Puts an operator together, and runs its loop until it is told to end.
+
+use std::{
+    sync::{Arc, Mutex, atomic::AtomicI64},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, future::ready, stream};
+use jiff::Timestamp;
+use kube::{
+    Client,
+    runtime::{
+        controller::{Action as Requeue, Config, applier},
+        reflector::ObjectRef,
+    },
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Board, Context, Program, Settings,
+    pass::{PassError, pass},
+    shutdown,
+};
+use crate::{
+    api::HelmRelease,
+    cluster::{Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes},
+    helm::ClusterAccess,
+    metrics::Metrics,
+    sources::Sources,
+    status::render_malformed,
+    types::{ObjectKey, ReleaseKey},
+};
+
+/// Passes at a time. They wait only for their own requests, so this bounds requests, not work.
+const PASSES_MAX: u16 = 64;
+
+/// What an operator is put together from.
+pub struct Parts {
+    pub client: Client,
+    pub scope: Scope,
+    pub settings: Settings,
+    pub sources: Sources,
+    pub helm: Program,
+    pub access: ClusterAccess,
+    pub metrics: Metrics,
+    pub holder: Box<str>,
+    pub started: Timestamp,
+}
+
+/// Who is woken by what.
+struct Ears {
+    main: MainWakes,
+    releases: Wakes<ReleaseKey>,
+}
+
+/// An operator that does not run yet.
+pub struct Assembled {
+    context: Arc<Context>,
+    ears: Ears,
+}
+
+impl Assembled {
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+}
+
+/// Puts an operator together. Nothing is asked for yet.
+pub fn assemble(parts: Parts) -> Assembled {
+    let Parts { client, scope, settings, sources, helm, access, metrics, holder, started } = parts;
+    let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
+    let discovery = Arc::new(Discovery::default());
+    let waker = wakes.clone();
+    let context = Context {
+        requests: Requests::new(client.clone(), Arc::clone(&discovery)),
+        records: Arc::new(RecordIndex::new(scope.clone(), releases.clone())),
+        values: Arc::new(ValuesIndex::new(scope.clone(), wakes.clone())),
+        live: Arc::new(LiveIndex::new(scope.clone(), started, releases.clone())),
+        main: Arc::new(MainIndex::new(scope, main.clone())),
+        discovery,
+        client,
+        events: Arc::new(Events::new(&holder)),
+        sources,
+        helm,
+        access,
+        metrics,
+        board: Board::new(settings.slots, Box::new(move |key: &ObjectKey| waker.wake(key.clone()))),
+        helm_slots: Semaphore::new(settings.slots.computing),
+        hook_slots: Semaphore::new(settings.slots.waiting),
+        settings,
+        holder,
+        started,
+        inputs: super::inputs::InputsIndex::default(),
+        payloads: super::payloads::Payloads::default(),
+        judging: super::judging::Judging::default(),
+        learning: Mutex::default(),
+        wakes,
+        tasks: TaskTracker::new(),
+        failed_passes: Mutex::default(),
+        last_pass: AtomicI64::new(started.as_millisecond()),
+    };
+    Assembled { context: Arc::new(context), ears: Ears { main, releases } }
+}
+
+/// Runs until `told_to_end`, then drains and ends.
+pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + Send) {
+    let Assembled { context, ears } = assembled;
+    let background = watch(&context, &ears);
+    let stop = CancellationToken::new();
+    let queue = queue(Arc::clone(&context), &ears).take_until(stop.clone().cancelled_owned());
+    // The first lists are complete before the first pass, so that a restart does not say of every release that it is
+    // not seen yet.
+    let store = context.main.store();
+    let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| Box::pin(pass(object, context));
+    let config = Config::default().concurrency(PASSES_MAX);
+    let passes = applier(reconcile, on_error, Arc::clone(&context), store, queue, config).for_each(|done| {
+        if let Err(error) = done {
+            tracing::debug!(%error, "pass");
+        }
+        ready(())
+    });
+    let ending = async {
+        told_to_end.await;
+        shutdown::drain(&context).await;
+        stop.cancel();
+    };
+    tokio::join!(passes, ending);
+    context.tasks.close();
+    for task in background {
+        task.abort();
+    }
+}
+
+fn on_error(object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>) -> Requeue {
+    let key = super::gather::key_of(&object);
+    let delay = context.comes_back(&key);
+    tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "a pass was not completed");
+    Requeue::requeue(delay)
+}
+
+/// Starts the tasks behind the indexes.
+fn watch(context: &Arc<Context>, ears: &Ears) -> Vec<tokio::task::JoinHandle<()>> {
+    let client = || context.client.clone();
+    let (main, live) = (Arc::clone(&context.main), Arc::clone(&context.live));
+    let (records, values, events) =
+        (Arc::clone(&context.records), Arc::clone(&context.values), Arc::clone(&context.events));
+    let (for_records, for_values, for_events) = (client(), client(), client());
+    vec![
+        tokio::spawn(main.run(client())),
+        tokio::spawn(live.run(client(), Arc::clone(&context.discovery))),
+        tokio::spawn(async move { records.run(for_records).await }),
+        tokio::spawn(async move { values.run(for_values).await }),
+        tokio::spawn(async move { events.run(for_events).await }),
+        tokio::spawn(bury(Arc::clone(context), ears.main.gone.clone())),
+        tokio::spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone())),
+    ]
+}
+
+/// Objects to look at: changed ones, those that a task or an index woke, and the claimants of releases that changed.
+fn queue(
+    context: Arc<Context>,
+    ears: &Ears,
+) -> impl Stream<Item = Result<ObjectRef<HelmRelease>, std::convert::Infallible>> + use<> {
+    let woken = context.wakes.clone();
+    let claimants = ears.releases.clone().flat_map(move |release| {
+        stream::iter(context.main.claimants(&release).into_iter().map(|claimant| claimant.object))
+    });
+    stream::select(stream::select(ears.main.changed.clone(), woken), claimants)
+        .map(|key| Ok(ObjectRef::new(&key.name).within(&key.namespace)))
+}
+
+/// Lets go of what is remembered of objects that are gone.
+async fn bury(context: Arc<Context>, mut gone: Wakes<ObjectKey>) {
+    while let Some(key) = gone.next().await {
+        context.forget(&key, None);
+    }
+}
+
+/// Says of objects that cannot be read what is wrong with them.
+async fn say_malformed(context: Arc<Context>, mut malformed: Wakes<ObjectKey>) {
+    while let Some(key) = malformed.next().await {
+        let Some(object) = context.main.malformed(&key) else { continue };
+        context.metrics.malformed.inc();
+        let status = render_malformed(None, object.generation, &object.error, Timestamp::now());
+        if let Err(error) = context.requests.write_status_unread(&object.target, &status).await {
+            tracing::warn!(object = %key, %error, "a malformed object cannot be told so");
+            let (context, malformed, key) = (Arc::clone(&context), malformed.clone(), key.clone());
+            let delay = context.comes_back(&key);
+            context.tasks.clone().spawn(async move {
+                tokio::time::sleep(delay.max(Duration::from_secs(1))).await;
+                malformed.wake(key);
+            });
+        }
+    }
+}

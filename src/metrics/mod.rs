@@ -1,0 +1,87 @@
+//! Counters with closed label sets. The only place that knows which library counts.
+
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// Before every name.
+const PREFIX: &str = "helm_release_operator";
+
+/// A metric could not be registered: two have the same name, which is a mistake in this file.
+#[derive(Debug, thiserror::Error)]
+#[error("metric cannot be registered: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// All counters of one operator.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Passes, by how they ended: `written`, `unchanged`, `conflict`, `error`.
+    pub passes: IntCounterVec,
+    /// helm's runs, by kind and result.
+    pub operations: IntCounterVec,
+    /// Failed runs, by class.
+    pub failures: IntCounterVec,
+    /// Releases by the status of Ready.
+    pub releases: IntGaugeVec,
+    pub quarantined: IntGauge,
+    pub helm_started: IntCounter,
+    pub helm_running: IntGauge,
+    pub queued: IntGauge,
+    pub running: IntGauge,
+    /// Objects that could not be read.
+    pub malformed: IntCounter,
+    /// Events that were dropped because the queue was full.
+    pub events_dropped: IntCounter,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let releases =
+            IntGaugeVec::new(Opts::new("releases", "Releases by the status of their Ready condition."), &["ready"])?;
+        registry.register(Box::new(releases.clone()))?;
+        Ok(Self {
+            passes: counters("reconciles_total", "Passes over a release, by result.", &["result"])?,
+            operations: counters("operations_total", "Runs of helm, by kind and result.", &["kind", "result"])?,
+            failures: counters("operation_failures_total", "Failed runs of helm, by class.", &["class"])?,
+            releases,
+            quarantined: gauge("quarantined_releases", "Releases whose desired version is quarantined.")?,
+            helm_started: counter(
+                "helm_processes_started_total",
+                "helm processes started since the operator started.",
+            )?,
+            helm_running: gauge("helm_processes_running", "helm processes that are running.")?,
+            queued: gauge("board_queued", "Releases that wait for a helm slot.")?,
+            running: gauge("board_running", "Releases that helm works on.")?,
+            malformed: counter("malformed_objects_total", "Objects that could not be read.")?,
+            events_dropped: counter("events_dropped_total", "Events dropped because their queue was full.")?,
+            registry,
+        })
+    }
+
+    /// The page that Prometheus reads.
+    pub fn page(&self) -> Result<Vec<u8>, MetricsError> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(page)
+    }
+
+    /// Media type of [`Metrics::page`].
+    pub fn media_type() -> &'static str {
+        prometheus::TEXT_FORMAT
+    }
+}
