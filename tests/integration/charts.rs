@@ -3,7 +3,7 @@
 use sandbox::charts::Chart;
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -17,7 +17,7 @@ tests![
 
 /// The web chart of a version that the repository does not have yet, with one more template.
 fn with_template(version: &str, template: &str) -> Chart {
-    sandbox::charts::web(version).file("templates/more.yaml", template)
+    chart(version).file("templates/more.yaml", template)
 }
 
 #[track_caller]
@@ -55,7 +55,7 @@ fn upgrade_that_does_not_render_leaves_the_release_alone(s: &Scenario<'_>) {
 
 fn object_that_the_server_refuses_is_told_with_its_words(s: &Scenario<'_>) {
     let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: impossible\nspec:\n  ports:\n    - port: 99999\n";
-    fails_to_install(s, &with_template("4.0.0", service), "99999");
+    fails_to_install(s, &with_template("4.0.0", service), "must be between 1 and 65535");
 }
 
 fn kind_that_nobody_serves_is_named(s: &Scenario<'_>) {
@@ -64,11 +64,11 @@ fn kind_that_nobody_serves_is_named(s: &Scenario<'_>) {
 }
 
 fn chart_for_another_kubernetes_is_refused(s: &Scenario<'_>) {
-    fails_to_install(s, &sandbox::charts::web("4.0.0").kube_version(">=2.0.0"), "2.0.0");
+    fails_to_install(s, &chart("4.0.0").kube_version(">=2.0.0"), "2.0.0");
 }
 
 fn hostile_archive_is_refused(s: &Scenario<'_>) {
-    s.repository.publish(&sandbox::charts::web("4.0.0").raw_entry("../../outside", "escaped"));
+    s.repository.publish(&chart("4.0.0").raw_entry("../../outside", "escaped"));
     let _operator = s.operate();
     let bystander = s.bystander();
     s.declare("a", &web("4.0.0", json!({})));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -18,7 +18,7 @@ fn upgrade_by_hand_is_put_back(s: &Scenario<'_>) {
     s.declare("a", &web("1.0.0", json!({ "values": { "message": "declared" } })));
     s.deployed("a", 1);
     s.marked("a", 1);
-    let chart = s.archive(&sandbox::charts::web("1.1.0"));
+    let chart = s.archive(&chart("1.1.0"));
     s.helm(&["upgrade", "a", &chart, "--set", "message=by hand"]);
     s.deployed("a", 3);
     assert_eq!((&*s.config("a", "message"), &*s.config("a", "version")), ("declared", "1.0.0"));

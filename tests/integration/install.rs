@@ -3,7 +3,7 @@
 use helm_release_operator::api::{HistoryResult, OperationKind};
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -39,7 +39,7 @@ fn five_lines_make_a_release(s: &Scenario<'_>) {
 }
 
 fn range_takes_its_newest_stable_version(s: &Scenario<'_>) {
-    s.repository.publish(&sandbox::charts::web("1.2.0-rc.1"));
+    s.repository.publish(&chart("1.2.0-rc.1"));
     let _operator = s.operate();
     s.declare("ranged", &web("1.x", json!({})));
     s.deployed("ranged", 1);
@@ -47,7 +47,7 @@ fn range_takes_its_newest_stable_version(s: &Scenario<'_>) {
 }
 
 fn version_is_by_default_the_newest_stable_one(s: &Scenario<'_>) {
-    s.repository.publish(&sandbox::charts::web("3.0.0-rc.1"));
+    s.repository.publish(&chart("3.0.0-rc.1"));
     let _operator = s.operate();
     s.declare("newest", &json!({ "chart": { "name": "web" } }));
     s.deployed("newest", 1);

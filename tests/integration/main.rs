@@ -17,8 +17,8 @@ mod helm3;
 mod history;
 mod idle;
 mod install;
-mod leash;
 mod ownership;
+mod program;
 mod remediation;
 mod scope;
 mod sources;
@@ -74,7 +74,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("crash", crash::TESTS),
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),
-        ("leash", leash::TESTS),
+        ("program", program::TESTS),
         ("helm3", helm3::TESTS),
     ];
     let trial = |room: &str, &(name, test): &(&str, Test)| {

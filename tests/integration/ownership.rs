@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -43,7 +43,7 @@ fn claim_passes_on_when_the_owner_is_deleted(s: &Scenario<'_>) {
 }
 
 fn release_of_somebody_else_is_left_alone(s: &Scenario<'_>) {
-    let chart = s.archive(&sandbox::charts::web("1.0.0"));
+    let chart = s.archive(&chart("1.0.0"));
     s.helm(&["install", "theirs", &chart, "--set", "message=theirs"]);
     let operator = s.operate();
     let bystander = s.bystander();

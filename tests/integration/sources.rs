@@ -4,7 +4,7 @@ use sandbox::Repository;
 use sandbox::repository::{Behaviour, INDEX};
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -40,7 +40,7 @@ fn unavailable(s: &Scenario<'_>, spec: &Value) -> String {
 /// A repository of its own with one version of the web chart.
 fn repository() -> Repository {
     let repository = Repository::start().unwrap();
-    repository.publish(&sandbox::charts::web("1.0.0"));
+    repository.publish(&chart("1.0.0"));
     repository
 }
 
@@ -110,7 +110,7 @@ fn archive_with_another_digest_is_refused(s: &Scenario<'_>) {
     repository.lie_about_digest("web", "1.0.0");
     let _operator = s.operate();
     let message = unavailable(s, &from(&repository, "1.0.0"));
-    assert!(message.contains("digest"), "{message}");
+    assert!(message.contains("other bytes than its index names"), "{message}");
 }
 
 fn archive_that_is_none_is_refused(s: &Scenario<'_>) {
@@ -133,7 +133,7 @@ fn repository_that_is_down_leaves_deployed_releases_alone(s: &Scenario<'_>) {
     s.eventually("the repository is asked again", || (repository.count(INDEX) >= 2).then_some(()));
     s.touch(&operator, "a");
     assert_eq!(s.story("a"), "1 deployed");
-    repository.publish(&sandbox::charts::web("1.1.0"));
+    repository.publish(&chart("1.1.0"));
     repository.recover();
     s.annotate("a", "helmrelease.dev/reconcile");
     s.deployed("a", 2);

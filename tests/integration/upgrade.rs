@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -52,7 +52,7 @@ fn new_version_in_the_range_is_taken_when_asked_to_look(s: &Scenario<'_>) {
     let _operator = s.operate();
     s.declare("ranged", &web("1.x", json!({})));
     s.deployed("ranged", 1);
-    s.repository.publish(&sandbox::charts::web("1.5.0"));
+    s.repository.publish(&chart("1.5.0"));
     s.annotate("ranged", "helmrelease.dev/reconcile");
     s.deployed("ranged", 2);
     assert_eq!(s.config("ranged", "version"), "1.5.0");
@@ -69,12 +69,13 @@ fn version_can_be_lowered(s: &Scenario<'_>) {
 
 fn hooks_of_a_chart_are_run(s: &Scenario<'_>) {
     let _operator = s.operate();
-    s.declare("hooked", &web("1.0.0", json!({ "values": { "hook": "succeed" } })));
+    ["5.0.0", "5.1.0"].map(|version| s.repository.publish(&sandbox::charts::web(version)));
+    s.declare("hooked", &web("5.0.0", json!({ "values": { "hook": "succeed" } })));
     s.deployed("hooked", 1);
     let finished = || s.object("/apis/batch/v1", "jobs", "hooked-hook").expect("the hook's Job");
     let first = finished();
     assert_eq!(first["status"]["succeeded"], 1, "the hook was waited for");
-    s.declare("hooked", &web("1.1.0", json!({ "values": { "hook": "succeed" } })));
+    s.declare("hooked", &web("5.1.0", json!({ "values": { "hook": "succeed" } })));
     s.deployed("hooked", 2);
     assert_ne!(finished()["metadata"]["uid"], first["metadata"]["uid"], "the hook ran again");
 }

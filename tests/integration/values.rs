@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -141,7 +141,7 @@ fn text_that_is_no_map_is_refused(s: &Scenario<'_>) {
 
 fn values_that_break_the_charts_schema_are_refused(s: &Scenario<'_>) {
     let schema = json!({ "properties": { "replicas": { "type": "integer", "maximum": 3 } } }).to_string();
-    s.repository.publish(&sandbox::charts::web("4.0.0").file("values.schema.json", schema));
+    s.repository.publish(&chart("4.0.0").file("values.schema.json", schema));
     let _operator = s.operate();
     let bystander = s.bystander();
     s.declare("a", &web("4.0.0", json!({ "values": { "replicas": "many" } })));
