@@ -4,7 +4,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -65,7 +65,7 @@ impl ValuesIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(&self, client: Client) {
+    pub async fn run(self: Arc<Self>, client: Client) {
         tokio::join!(
             self.run_kind::<ConfigMap>(&client, ValuesKind::ConfigMap, None),
             self.run_kind::<Secret>(&client, ValuesKind::Secret, Some(SECRET_LABELS)),

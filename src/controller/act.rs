@@ -25,7 +25,7 @@ pub(super) async fn act(
     key: &ObjectKey,
     object: &Arc<HelmRelease>,
     snapshot: &Snapshot,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     plan: &Plan,
 ) -> Result<(), ClusterError> {
     let policy = match &snapshot.spec {
@@ -35,7 +35,11 @@ pub(super) async fn act(
     match &plan.action {
         Action::Idle => {
             if matches!(plan.because, crate::plan::Because::Good { .. }) {
+                // What only an attempt needs is let go of: the values, and the members that status names as well.
                 context.inputs.settle(key);
+                if let Some(policy) = policy {
+                    context.payloads.settle(&policy.key());
+                }
             }
         }
         Action::AddFinalizer => {
@@ -51,7 +55,7 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                look_up(context, key, object, desired);
+                look_up(context, key, object, *desired);
             }
         }
         Action::Inspect { revision } => {
@@ -111,7 +115,7 @@ fn start(
     context: &Arc<Context>,
     key: &ObjectKey,
     policy: &Policy,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     operation: &Operation,
     snapshot: &Snapshot,
 ) {
@@ -127,7 +131,7 @@ fn start(
         key: key.clone(),
         operation: operation.clone(),
         policy: policy.clone(),
-        desired,
+        desired: desired.map(|desired| *desired),
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         failed_rollbacks: snapshot.memory.failures.rollbacks,

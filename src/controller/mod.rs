@@ -9,6 +9,7 @@ mod board;
 mod gather;
 mod inputs;
 mod judging;
+mod look;
 mod operate;
 mod pass;
 mod payloads;
@@ -27,12 +28,14 @@ use std::{
     time::Duration,
 };
 
+use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
+pub use look::{LookError, look};
 pub use program::Program;
 pub use run::{Assembled, Parts, assemble, run};
 
@@ -53,6 +56,11 @@ use payloads::Payloads;
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// The first delay after a pass that failed.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Pauses between reads of the records after helm's end, and how many there are: about half a minute in all, in which
+/// an API server restarts.
+const READ_AGAIN_FIRST: Duration = Duration::from_millis(200);
+const READ_AGAIN_LONGEST: Duration = Duration::from_secs(5);
+const READ_AGAIN_TIMES: usize = 9;
 /// The loop counts as stuck when it had work and made no pass for this long.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
@@ -109,6 +117,16 @@ impl Context {
         let read = self.requests.read_records(release).await?;
         self.records.observe(release, &read);
         Ok(read.records())
+    }
+
+    /// As [`Self::read_records`], through a short absence of the API server: what helm left behind is not known by any
+    /// other way.
+    async fn read_records_again(&self, release: &ReleaseKey) -> Result<Records, ClusterError> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(READ_AGAIN_FIRST)
+            .with_max_delay(READ_AGAIN_LONGEST)
+            .with_max_times(READ_AGAIN_TIMES);
+        (|| self.read_records(release)).retry(pauses).when(ClusterError::is_transient).await
     }
 
     /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has

@@ -13,7 +13,7 @@ use crate::{
     helm::{self, Command, Identity, Invocation, Stop},
     release::{
         Desired, Ended, Failure, FailureClass, ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Payload, Policy, Records,
+        Operation, Outcome, OwnerId, Payload, Policy, RecordStatus, Records,
     },
     types::{Namespace, ObjectKey, ReleaseKey},
 };
@@ -216,13 +216,16 @@ async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended
     let mut outcome = Outcome {
         operation: attempt.operation.id.clone(),
         ended,
-        records: context.read_records(release).await.ok(),
+        records: context.read_records_again(release).await.ok(),
         payload: None,
         left_over: Vec::new(),
     };
     if attempt.operation.kind == OperationKind::Uninstall {
         outcome.left_over = left_over(context, &attempt.members).await;
         return outcome;
+    }
+    if let (OperationKind::Install, Some(records)) = (attempt.operation.kind, &outcome.records) {
+        prune(context, &attempt.policy, records).await;
     }
     let written = outcome.records.as_ref().is_some_and(|records| records.get(attempt.operation.revision).is_some());
     if written {
@@ -233,6 +236,20 @@ async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended
         observe(context, attempt, release, &payload.members).await;
     }
     outcome
+}
+
+/// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
+/// try leaves a Secret. What was good once, and the newest, stay.
+async fn prune(context: &Context, policy: &Policy, records: &Records) {
+    let surplus = records.iter().count().saturating_sub(policy.max_history as usize);
+    let newest = records.newest().map(|record| record.revision);
+    let old = records.iter().filter(|record| record.status == RecordStatus::Failed && !record.is_verified());
+    for record in old.filter(|record| Some(record.revision) != newest).take(surplus) {
+        if let Err(error) = context.requests.delete_record(&policy.key(), record.revision).await {
+            tracing::warn!(release = %policy.key(), revision = record.revision, %error, "an old record cannot be deleted");
+            return;
+        }
+    }
 }
 
 /// Objects that are still there after an uninstall.

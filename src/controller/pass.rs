@@ -28,7 +28,9 @@ pub struct PassError(#[from] pub ClusterError);
 /// Brings a release one step nearer to what its object asks for.
 pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Requeue, PassError> {
     let key = key_of(&object);
+    // Milliseconds are what people read and what the wire carries without loss.
     let now = Timestamp::now();
+    let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     context.beat(now);
     // The scheduler may hand over an older one than the store has by now.
     let object = context.main.get(&key).unwrap_or(object);

@@ -88,6 +88,11 @@ fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
 fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: &str) {
     let Some(desired) = &plan.memory.desired else { return };
     let Some(newest) = snapshot.records.is().and_then(|records| records.newest()) else { return };
+    if let Because::Running { .. } = plan.because {
+        // What the records say in the middle of a run is over before anybody reads it.
+        writer.put(ConditionType::Released, Truth::Unknown, Reason::Progressing, bounded(message, DETAIL_MAX_BYTES));
+        return;
+    }
     let reached =
         newest.status == crate::release::RecordStatus::Deployed && newest.digest.as_ref() == Some(&desired.digest);
     if reached {
@@ -107,8 +112,11 @@ fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: 
 fn healthy(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     let Some(inventory) = plan.memory.inventory.as_ref().filter(|inventory| inventory.revision > 0) else { return };
     let judged = snapshot.memory.inventory.as_ref().is_some_and(|known| known.revision == inventory.revision);
-    let judging = matches!(plan.because, Because::Judging { .. } | Because::Running { .. });
+    let judging = matches!(plan.because, Because::Judging { .. });
     let (truth, reason, message) = match &snapshot.health.health {
+        _ if matches!(plan.because, Because::Running { .. }) => {
+            (Truth::Unknown, Reason::Progressing, "helm is at work".to_owned())
+        }
         _ if !judged => (Truth::Unknown, Reason::Progressing, "not looked at yet".to_owned()),
         Health::Healthy => {
             (Truth::True, Reason::Succeeded, format!("all {} objects are healthy", inventory.members.len()))

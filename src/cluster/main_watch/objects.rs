@@ -124,7 +124,9 @@ impl Objects {
                     !listing.contains(*key) && seen.version <= version && scope.place(&key.namespace) == Some(place)
                 };
                 let gone: Vec<ObjectKey> = self.seen.iter().filter(gone).map(|(key, _)| key.clone()).collect();
-                gone.into_iter().for_each(|key| self.remove(key, &mut wakes));
+                for key in gone {
+                    self.remove(key, &mut wakes);
+                }
             }
             Change::Applied(object) => {
                 watched.seen = watched.seen.max(version_of(object.meta()));

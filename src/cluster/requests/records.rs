@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
-use kube::api::{GetParams, ListParams, Patch};
+use kube::api::{DeleteParams, GetParams, ListParams, Patch};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 use serde_json::{Value, json};
 
@@ -88,6 +88,15 @@ impl Requests {
             "data": { DATA_KEY: ByteString(data.bytes) },
         });
         self.patch_record(key, revision, patch).await
+    }
+
+    /// Deletes the record of a revision; it is no error if there is none.
+    pub async fn delete_record(&self, key: &ReleaseKey, revision: u32) -> Result<(), ClusterError> {
+        let request = secrets(key).delete(&secret_name(key, revision), &DeleteParams::default());
+        match self.text(request).await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn patch_record(

@@ -83,7 +83,7 @@ const API_SERVER: [&str; 20] = [
     "--storage-media-type=application/vnd.kubernetes.protobuf",
 ];
 
-const CONTROLLER_MANAGER: [&str; 11] = [
+const CONTROLLER_MANAGER: [&str; 12] = [
     "--kubeconfig=controller-manager.kubeconfig",
     "--service-account-private-key-file=sa.key",
     "--root-ca-file=ca.crt",
@@ -91,6 +91,8 @@ const CONTROLLER_MANAGER: [&str; 11] = [
     // No page of its own: a second port that could be taken.
     "--secure-port=0",
     "--controllers=*",
+    // The node is played: a pause of the machine must not make it lost.
+    "--node-monitor-grace-period=1h",
     "--profiling=false",
     "--kube-api-qps=500",
     "--kube-api-burst=1000",
