@@ -101,7 +101,7 @@ fn crash_loop_is_told_with_its_exit_code(s: &Scenario<'_>) {
     s.deployed("a", 1);
     s.declare(
         "a",
-        &web("1.1.0", json!({ "timeout": "60s", "upgrade": { "retries": 0 }, "values": { "outcome": "crash-loop" } })),
+        &web("1.1.0", json!({ "timeout": "15s", "upgrade": { "retries": 0 }, "values": { "outcome": "crash-loop" } })),
     );
     let object = quarantined(s, "a");
     assert!(message(&object).contains("code 3"), "{}", message(&object));

@@ -69,7 +69,9 @@ fn version_can_be_lowered(s: &Scenario<'_>) {
 
 fn hooks_of_a_chart_are_run(s: &Scenario<'_>) {
     let _operator = s.operate();
-    ["5.0.0", "5.1.0"].map(|version| s.repository.publish(&sandbox::charts::web(version)));
+    for version in ["5.0.0", "5.1.0"] {
+        s.repository.publish(&sandbox::charts::web(version));
+    }
     s.declare("hooked", &web("5.0.0", json!({ "values": { "hook": "succeed" } })));
     s.deployed("hooked", 1);
     let finished = || s.object("/apis/batch/v1", "jobs", "hooked-hook").expect("the hook's Job");

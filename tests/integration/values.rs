@@ -55,8 +55,8 @@ fn changed_source_is_deployed(s: &Scenario<'_>) {
     assert_eq!(s.object("/apis/apps/v1", "deployments", "a").unwrap()["spec"]["replicas"], 2);
     // The same values said in another way are no change.
     s.supply("ConfigMap", "open", "values.yaml", "# a remark\nmessage: \"two\"\n");
-    s.supply("ConfigMap", "other", "values.yaml", "message: other\n");
-    s.declare("other", &sourced(json!([{ "kind": "ConfigMap", "name": "other" }]), json!({})));
+    s.supply("ConfigMap", "more", "values.yaml", "message: other\n");
+    s.declare("other", &sourced(json!([{ "kind": "ConfigMap", "name": "more" }]), json!({})));
     s.deployed("other", 1);
     assert!(s.story("a").ends_with("3 deployed"), "{}", s.story("a"));
 }
