@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Context, gather,
-    operate::{Attempt, Brake, operate, read_payload},
+    Context,
+    aftermath::read_payload,
+    gather,
+    operate::{Attempt, Brake, operate},
     prepare,
 };
 use crate::{
