@@ -33,7 +33,10 @@ pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedR
     if label("name") != Some(key.name.as_str()) || label("version")?.parse() != Ok(revision) {
         return None;
     }
-    let written = label("modifiedAt").or_else(|| label("createdAt")).and_then(|text| text.parse().ok());
+    // helm copies `modifiedAt` from revision to revision, so that of a new one may be older than the record itself.
+    let labelled = [label("modifiedAt"), label("createdAt")].into_iter().flatten().filter_map(|text| text.parse().ok());
+    let created = meta.creation_timestamp.as_ref().map(|time| time.0.as_second());
+    let written = labelled.chain(created).max();
     let record = Record {
         revision,
         status: RecordStatus::parse(label("status")?),
