@@ -34,7 +34,7 @@ pub trait Halt: Send {
 enum Seat {
     Queued { priority: Priority, ticket: u64 },
     Granted,
-    Running { operation: Box<str>, hooks: bool, cancelled: bool, halt: Box<dyn Halt> },
+    Running { operation: Box<str>, hooks: bool, cancelled: bool, buried: bool, halt: Box<dyn Halt> },
     Ended(Outcome),
 }
 
@@ -125,7 +125,7 @@ impl Board {
         if inner.closed || !matches!(inner.seats.get(key), Some(Seat::Granted)) {
             return false;
         }
-        let seat = Seat::Running { operation: operation.into(), hooks, cancelled: false, halt };
+        let seat = Seat::Running { operation: operation.into(), hooks, cancelled: false, buried: false, halt };
         inner.seats.insert(key.clone(), seat);
         // A run with hooks sits in the other pool: its slot is free at once.
         let granted = inner.grant(self.slots);
@@ -137,7 +137,10 @@ impl Board {
     /// Puts the outcome of a run on the board, where it stays until it is acknowledged.
     pub fn end(&self, key: &ObjectKey, outcome: Outcome) {
         let mut inner = self.lock();
-        inner.seats.insert(key.clone(), Seat::Ended(outcome));
+        let known = inner.seats.insert(key.clone(), Seat::Ended(outcome));
+        if matches!(known, Some(Seat::Running { buried: true, .. })) {
+            inner.seats.remove(key);
+        }
         let mut woken = inner.grant(self.slots);
         drop(inner);
         woken.push(key.clone());
@@ -150,6 +153,18 @@ impl Board {
         if matches!(inner.seats.get(key), Some(Seat::Ended(outcome)) if *outcome.operation == *operation) {
             inner.seats.remove(key);
         }
+    }
+
+    /// The object is gone: nobody will ever acknowledge what came of its run.
+    pub fn forget(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        match inner.seats.get_mut(key) {
+            Some(Seat::Running { buried, .. }) => *buried = true,
+            Some(Seat::Queued { .. } | Seat::Granted | Seat::Ended(_)) | None => drop(inner.seats.remove(key)),
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
     }
 
     /// Ends a run in order.
@@ -319,6 +334,21 @@ mod tests {
         }
         board.ask(&key("n", "plain"), Priority::Changed);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn outcome_of_an_object_that_is_gone_stays_on_nobodys_list() {
+        let (board, _) = board(1);
+        for name in ["ended", "running"] {
+            board.ask(&key("n", name), Priority::Changed);
+            assert!(board.start(&key("n", name), name, false, Box::new(Deaf)));
+        }
+        board.end(&key("n", "ended"), outcome("ended"));
+        board.forget(&key("n", "ended"));
+        board.forget(&key("n", "running"));
+        assert_eq!(board.occupancy(), Occupancy { running: 1, ..Occupancy::default() });
+        board.end(&key("n", "running"), outcome("running"));
+        assert_eq!(board.occupancy(), Occupancy::default());
     }
 
     #[test]
