@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Context, gather,
-    operate::{Attempt, Brake, operate, read_payload},
+    Context,
+    aftermath::read_payload,
+    gather,
+    operate::{Attempt, Brake, operate},
     prepare,
 };
 use crate::{
@@ -35,7 +37,11 @@ pub(super) async fn act(
     match &plan.action {
         Action::Idle => {
             if matches!(plan.because, crate::plan::Because::Good { .. }) {
+                // What only an attempt needs is let go of: the values, and the members that status names as well.
                 context.inputs.settle(key);
+                if let Some(policy) = policy {
+                    context.payloads.settle(&policy.key());
+                }
             }
         }
         Action::AddFinalizer => {

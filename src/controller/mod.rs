@@ -5,10 +5,12 @@
 //! process, and a newer generation is seen at once.
 
 mod act;
+mod aftermath;
 mod board;
 mod gather;
 mod inputs;
 mod judging;
+mod look;
 mod operate;
 mod pass;
 mod payloads;
@@ -34,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
+pub use look::{LookError, look};
 pub use program::Program;
 pub use run::{Assembled, Deposed, Parts, assemble, run};
 
@@ -191,8 +194,8 @@ impl Context {
             && self.records.standing() == View::Is(())
     }
 
-    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) {
-        self.judging.follow(&self.live, key, snapshot, plan);
+    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
+        self.judging.follow(&self.live, key, snapshot, plan)
     }
 
     /// Brings the gauges up to date.

@@ -5,24 +5,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
-use super::{Context, board::Halt, inputs::Prepared, prepare};
+use super::{Context, aftermath, board::Halt, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Identity, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Payload, Policy, Records,
+        Desired, Ended, Failure, FailureClass, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation, Outcome,
+        OwnerId, Policy, Records,
     },
-    types::{Namespace, ObjectKey, ReleaseKey},
+    types::{Namespace, ObjectKey},
 };
 
 /// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
 /// for each step, the wall clock is ours for the whole run.
 const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
-/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
-const MEMBERS_READ_MAX: usize = 50;
 
 /// What an attempt needs to know, taken when it starts.
 pub(super) struct Attempt {
@@ -99,7 +95,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             left_over: Vec::new(),
         };
     }
-    after(context, attempt, &release, ended).await
+    aftermath::look(context, attempt, before, ended).await
 }
 
 /// Checks that the release is as planned, and makes what helm is given.
@@ -213,93 +209,6 @@ fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Id
         (Some(name), Ok(namespace)) => Identity::ServiceAccount { namespace, name },
         (None, _) | (Some(_), Err(_)) => Identity::Own,
     }
-}
-
-/// Reads what there is after helm's end.
-async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended: Ended) -> Outcome {
-    let mut outcome = Outcome {
-        operation: attempt.operation.id.clone(),
-        ended,
-        records: context.read_records_again(release).await.ok(),
-        payload: None,
-        left_over: Vec::new(),
-    };
-    if attempt.operation.kind == OperationKind::Uninstall {
-        outcome.left_over = left_over(context, &attempt.members).await;
-        return outcome;
-    }
-    let written = outcome.records.as_ref().is_some_and(|records| records.get(attempt.operation.revision).is_some());
-    if written {
-        outcome.payload = read_payload(context, release, attempt.operation.revision).await;
-    }
-    if let Some(payload) = &outcome.payload {
-        context.payloads.put(release, payload.clone());
-        observe(context, attempt, release, &payload.members).await;
-    }
-    outcome
-}
-
-/// Objects that are still there after an uninstall.
-async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
-    let mut left = Vec::new();
-    for member in members {
-        match context.requests.read_member(member).await {
-            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
-            // What cannot be read is not known to be there: it must not hold the object for ever.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    left
-}
-
-/// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
-fn keeps(object: &serde_json::Value) -> bool {
-    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
-    policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
-}
-
-/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
-async fn observe(context: &Context, attempt: &Attempt, release: &ReleaseKey, members: &[Member]) {
-    context.live.want(release, members, Timestamp::now());
-    let judged = members.iter().filter(|member| crate::health::has_health(&member.api_version, &member.kind));
-    for member in judged.take(MEMBERS_READ_MAX) {
-        if attempt.stop.now.is_cancelled() {
-            return;
-        }
-        if let Ok(Some(object)) = context.requests.read_member(member).await {
-            context.live.observe(&object);
-        }
-    }
-}
-
-/// What the record of a revision tells beyond its labels.
-pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
-    let unreadable = |action| Payload {
-        revision,
-        action,
-        chart: "".into(),
-        version: "".into(),
-        app_version: "".into(),
-        members: Vec::new(),
-    };
-    let record = context.requests.read_record_data(release, revision).await.ok()??;
-    let Ok(decoded) = helm::decode(&record.bytes) else { return Some(unreadable(ForeignAction::Unreadable)) };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else {
-        return Some(unreadable(ForeignAction::Unreadable));
-    };
-    let mut members = Vec::with_capacity(objects.len());
-    for object in &objects {
-        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
-        members.push(object.member(namespaced, &release.namespace));
-    }
-    Some(Payload {
-        revision,
-        action: helm::foreign_action(&decoded),
-        chart: decoded.chart_name.clone(),
-        version: decoded.chart_version.clone(),
-        app_version: decoded.app_version.clone(),
-        members,
-    })
 }
 
 fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {

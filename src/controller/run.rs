@@ -14,7 +14,7 @@ use kube::{
         reflector::ObjectRef,
     },
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -172,21 +172,23 @@ fn on_error(object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>) 
     Requeue::requeue(delay)
 }
 
+/// Starts the tasks behind the indexes, and those that speak.
+fn watch(context: &Arc<Context>, ears: &Ears) -> Vec<JoinHandle<()>> {
+    let mut tasks = watch_only(context);
+    tasks.push(tokio::spawn(Arc::clone(&context.events).run(context.client.clone())));
+    tasks.push(tokio::spawn(bury(Arc::clone(context), ears.main.gone.clone())));
+    tasks.push(tokio::spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone())));
+    tasks
+}
+
 /// Starts the tasks behind the indexes.
-fn watch(context: &Arc<Context>, ears: &Ears) -> Vec<tokio::task::JoinHandle<()>> {
+pub(super) fn watch_only(context: &Arc<Context>) -> Vec<JoinHandle<()>> {
     let client = || context.client.clone();
-    let (main, live) = (Arc::clone(&context.main), Arc::clone(&context.live));
-    let (records, values, events) =
-        (Arc::clone(&context.records), Arc::clone(&context.values), Arc::clone(&context.events));
-    let (for_records, for_values, for_events) = (client(), client(), client());
     vec![
-        tokio::spawn(main.run(client())),
-        tokio::spawn(live.run(client(), Arc::clone(&context.discovery))),
-        tokio::spawn(async move { records.run(for_records).await }),
-        tokio::spawn(async move { values.run(for_values).await }),
-        tokio::spawn(async move { events.run(for_events).await }),
-        tokio::spawn(bury(Arc::clone(context), ears.main.gone.clone())),
-        tokio::spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone())),
+        tokio::spawn(Arc::clone(&context.main).run(client())),
+        tokio::spawn(Arc::clone(&context.live).run(client(), Arc::clone(&context.discovery))),
+        tokio::spawn(Arc::clone(&context.records).run(client())),
+        tokio::spawn(Arc::clone(&context.values).run(client())),
     ]
 }
 
