@@ -12,8 +12,9 @@
 //! A Lease that is not there is waited for like one that is held: it may have been deleted under a leader that notices
 //! at its next renewal. So the very first start takes 15 s longer.
 //!
-//! What is not covered: a machine that is frozen as a whole and goes on later, and people who write names into the
-//! Lease.
+//! What is not covered: people who write names into the Lease; a machine that is frozen as a whole and goes on later; and
+//! an operator that is stopped by a signal while its helm goes on, as nobody is there to end that helm. Once it goes on
+//! itself, it ends without a write.
 
 mod decide;
 mod leadership;
