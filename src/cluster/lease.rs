@@ -246,7 +246,7 @@ impl Election {
     }
 
     fn lose(self, loss: Loss) {
-        let lost = match loss {
+        let how = match loss {
             Loss::Expired => Lost::Expired,
             Loss::Taken => Lost::Taken,
         };
@@ -255,8 +255,8 @@ impl Election {
         }
         self.metrics.leader.set(0);
         let leader = self.seen.as_ref().map_or("", wire::holder_name);
-        tracing::error!(lease = %self.place(), leader, why = lost.as_str(), "leadership lost");
-        self.leadership.say(Standing::Lost(lost));
+        tracing::error!(lease = %self.place(), leader, why = how.as_str(), "leadership lost");
+        self.leadership.say(Standing::Lost(how));
     }
 
     fn end(self) {

@@ -154,8 +154,10 @@ async fn passes(context: &Arc<Context>, ears: &Ears, stop: &CancellationToken) {
     // not seen yet.
     let store = context.main.store();
     let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| Box::pin(pass(object, context));
+    let failed =
+        |object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>| on_error(&object, error, &context);
     let config = Config::default().concurrency(PASSES_MAX);
-    applier(reconcile, on_error, Arc::clone(context), store, queue, config)
+    applier(reconcile, failed, Arc::clone(context), store, queue, config)
         .for_each(|done| {
             if let Err(error) = done {
                 tracing::debug!(%error, "pass");
@@ -165,8 +167,8 @@ async fn passes(context: &Arc<Context>, ears: &Ears, stop: &CancellationToken) {
         .await;
 }
 
-fn on_error(object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>) -> Requeue {
-    let key = super::gather::key_of(&object);
+fn on_error(object: &HelmRelease, error: &PassError, context: &Context) -> Requeue {
+    let key = super::gather::key_of(object);
     let delay = context.comes_back(&key);
     tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "a pass was not completed");
     Requeue::requeue(delay)

@@ -22,7 +22,7 @@ const TAKEOVER_IN_ORDER: Duration = Duration::from_secs(10);
 /// Releases that are upgraded while the leader dies.
 const RELEASES: usize = 6;
 /// Requests for the lease by leader and standby together, in a minute.
-const LEASE_REQUESTS_MAX: u64 = 10;
+const LEASE_REQUESTS_MAX: f64 = 10.0;
 
 type Story = fn(&Stage<'_>);
 
@@ -78,17 +78,25 @@ fn on_next_deployment(s: &Stage<'_>, action: Action) -> RuleHandle {
 fn killed(s: &Stage<'_>) {
     let (leader, standby) = pair(s);
     let names: Vec<String> = (0..RELEASES).map(|number| format!("r{number}")).collect();
-    names.iter().for_each(|name| s.declare(name, "1.0.0"));
-    names.iter().for_each(|name| s.deployed(name, "1.0.0"));
+    for name in &names {
+        s.declare(name, "1.0.0");
+    }
+    for name in &names {
+        s.deployed(name, "1.0.0");
+    }
     assert!(standby.metric("reconciles_total") < 0.5, "a standby makes no pass");
-    names.iter().for_each(|name| s.declare(name, "1.1.0"));
+    for name in &names {
+        s.declare(name, "1.1.0");
+    }
     s.until("an upgrade is under way", || s.records().contains("pending-upgrade").then_some(()));
     let killed = Instant::now();
     drop(leader);
     let took = takeover(s, &standby, killed);
     println!("takeover after a kill: {:.1} s", took.as_secs_f32());
     assert!(took <= TAKEOVER_AFTER_CRASH, "{took:?}");
-    names.iter().for_each(|name| s.deployed(name, "1.1.0"));
+    for name in &names {
+        s.deployed(name, "1.1.0");
+    }
     println!("{RELEASES} upgrades done after a kill: {:.1} s", killed.elapsed().as_secs_f32());
     let records = s.records();
     assert!(!records.contains("pending"), "{records}");
@@ -105,7 +113,7 @@ fn told_to_end(s: &Stage<'_>) {
     let seconds = window.elapsed().as_secs_f64();
     println!("lease: 3 requests in {seconds:.1} s");
     // Three requests have at least two full intervals between them.
-    assert!(2.0 * 60.0 / seconds <= LEASE_REQUESTS_MAX as f64, "3 requests in {seconds} s");
+    assert!(2.0 * 60.0 / seconds <= LEASE_REQUESTS_MAX, "3 requests in {seconds} s");
 
     s.delete_lease();
     s.until("the lease comes back", || (s.holder() == leader.holder()).then_some(()));

@@ -138,7 +138,7 @@ fn leading(view: &View, renewed: Moment, now: Moment) -> Step {
         return Step::Wait { until: Some(view.not_before.min(stop)) };
     }
     // An answer that comes later is of no use.
-    let within = REQUEST_DEADLINE.min(stop - now);
+    let within = REQUEST_DEADLINE.min(stop.saturating_sub(now));
     let due = renewed + RENEW_AFTER;
     match view.known {
         Known::Nothing | Known::Stale => Step::Read { within },
