@@ -17,7 +17,7 @@ use super::{
     endpoints, logging,
 };
 use crate::{
-    cluster::{self, Scope},
+    cluster::{self, Identities, Scope},
     controller::{self, Context, Parts, Program, Settings, Slots},
     helm::{ClusterAccess, RunnerSettings},
     metrics::{Metrics, MetricsError},
@@ -99,7 +99,8 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     };
     let started = Timestamp::now();
     let assembled = controller::assemble(Parts {
-        client: cluster::connect(config)?,
+        client: cluster::connect(config.clone())?,
+        identities: Identities::new(config),
         scope: scope.clone(),
         settings,
         sources: Sources::new(sources)?,

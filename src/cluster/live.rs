@@ -52,6 +52,8 @@ pub struct LiveIndex {
     pods: Arc<Mutex<Pods>>,
     /// Something is to be watched that is not watched yet.
     more: Arc<Notify>,
+    /// A definition was installed: who waits for a kind asks again.
+    defined: Notify,
     wakes: Wakes<ReleaseKey>,
 }
 
@@ -65,7 +67,15 @@ struct State {
 impl LiveIndex {
     /// `started` is when the operator began to look.
     pub fn new(scope: Scope, started: Timestamp, wakes: Wakes<ReleaseKey>) -> Self {
-        Self { scope, started, state: Mutex::default(), pods: Arc::default(), more: Arc::default(), wakes }
+        Self {
+            scope,
+            started,
+            state: Mutex::default(),
+            pods: Arc::default(),
+            more: Arc::default(),
+            defined: Notify::default(),
+            wakes,
+        }
     }
 
     /// These are the members of the release from now on; their kinds are watched. Cheap when nothing has changed.
@@ -92,6 +102,11 @@ impl LiveIndex {
             }
         }
         state.wants.insert(release, members.into());
+    }
+
+    /// Kinds that were not there may be there now.
+    pub fn look_for_kinds(&self) {
+        self.defined.notify_waiters();
     }
 
     /// The release is gone. Watches that it alone used are dropped some minutes later.

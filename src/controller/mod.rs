@@ -6,6 +6,7 @@
 
 mod act;
 mod board;
+mod definitions;
 mod gather;
 mod inputs;
 mod judging;
@@ -40,7 +41,10 @@ pub use program::Program;
 pub use run::{Assembled, Parts, assemble, run};
 
 use crate::{
-    cluster::{ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
+    cluster::{
+        ClusterError, Discovery, Events, Identities, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex,
+        Wakes,
+    },
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
@@ -84,6 +88,7 @@ pub struct Context {
     pub main: Arc<MainIndex>,
     pub discovery: Arc<Discovery>,
     client: Client,
+    pub identities: Identities,
     pub events: Arc<Events>,
     pub sources: Sources,
     pub helm: Program,

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     api::HelmRelease,
-    cluster::{Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes},
+    cluster::{
+        Discovery, Events, Identities, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex,
+        Wakes,
+    },
     helm::ClusterAccess,
     metrics::Metrics,
     sources::Sources,
@@ -38,6 +41,7 @@ const PASSES_MAX: u16 = 64;
 /// What an operator is put together from.
 pub struct Parts {
     pub client: Client,
+    pub identities: Identities,
     pub scope: Scope,
     pub settings: Settings,
     pub sources: Sources,
@@ -68,7 +72,7 @@ impl Assembled {
 
 /// Puts an operator together. Nothing is asked for yet.
 pub fn assemble(parts: Parts) -> Assembled {
-    let Parts { client, scope, settings, sources, helm, access, metrics, holder, started } = parts;
+    let Parts { client, identities, scope, settings, sources, helm, access, metrics, holder, started } = parts;
     let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
     let discovery = Arc::new(Discovery::default());
     let for_board = wakes.clone();
@@ -80,6 +84,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         main: Arc::new(MainIndex::new(scope, main.clone())),
         discovery,
         client,
+        identities,
         events: Arc::new(Events::new(&holder)),
         sources,
         helm,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, Operation};
+use super::{LeftAlone, Member, Operation};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -164,6 +164,7 @@ pub struct Memory {
     pub quarantined: Vec<Quarantined>,
     pub inventory: Option<Inventory>,
     pub history: Vec<HistoryEntry>,
+    pub definitions: Option<LeftAlone>,
     pub handled: api::Handled,
 }
 
@@ -271,6 +272,7 @@ impl From<HelmReleaseStatus> for Memory {
                     end: h.end,
                 })
                 .collect(),
+            definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
         }
     }
@@ -288,6 +290,7 @@ impl From<Memory> for HelmReleaseStatus {
             quarantined,
             inventory,
             history,
+            definitions,
             handled,
         } = memory;
         Self {
@@ -346,6 +349,7 @@ impl From<Memory> for HelmReleaseStatus {
                     end: h.end,
                 })
                 .collect(),
+            crds: definitions.map(Into::into),
             handled: (handled != api::Handled::default()).then_some(handled),
         }
     }
