@@ -5,6 +5,7 @@
 //! process, and a newer generation is seen at once.
 
 mod act;
+mod aftermath;
 mod board;
 mod definitions;
 mod gather;
@@ -175,8 +176,8 @@ impl Context {
         self.main.standing() == View::Is(()) && self.records.standing() == View::Is(())
     }
 
-    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) {
-        self.judging.follow(&self.live, key, snapshot, plan);
+    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
+        self.judging.follow(&self.live, key, snapshot, plan)
     }
 
     /// Brings the gauges up to date.

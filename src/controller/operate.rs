@@ -5,25 +5,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
-use super::{Context, board::Halt, definitions, inputs::Prepared, prepare};
+use super::{Context, aftermath, board::Halt, definitions, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, ForeignAction, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION,
-        Member, Operation, Outcome, OwnerId, Payload, Policy, RecordStatus, Records,
+        Desired, Ended, Failure, FailureClass, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation,
+        Outcome, OwnerId, Policy, Records,
     },
     sources::StoredChart,
-    types::{Namespace, ObjectKey, ReleaseKey},
+    types::{Namespace, ObjectKey},
 };
 
 /// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
 /// for each step, the wall clock is ours for the whole run.
 const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
-/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
-const MEMBERS_READ_MAX: usize = 50;
 
 /// What an attempt needs to know, taken when it starts.
 pub(super) struct Attempt {
@@ -101,7 +97,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             definitions: Vec::new(),
         };
     }
-    Outcome { definitions, ..after(context, attempt, &release, ended).await }
+    Outcome { definitions, ..aftermath::look(context, attempt, before, ended).await }
 }
 
 /// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone.
@@ -188,7 +184,9 @@ async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>,
         Some(prepared) => prepared,
         // After a restart the digest is remembered and the values are not.
         None => Arc::new(
-            prepare::prepare(context, key, desired, "").await.map_err(|problem| changed(problem.message.into()))?,
+            prepare::prepare(context, key, desired, "", false)
+                .await
+                .map_err(|problem| changed(problem.message.into()))?,
         ),
     };
     if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
@@ -248,111 +246,6 @@ fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Id
         (Some(name), Ok(namespace)) => Identity::ServiceAccount { namespace, name },
         (None, _) | (Some(_), Err(_)) => Identity::Own,
     }
-}
-
-/// Reads what there is after helm's end.
-async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended: Ended) -> Outcome {
-    let mut outcome = Outcome {
-        operation: attempt.operation.id.clone(),
-        ended,
-        records: context.read_records_again(release).await.ok(),
-        payload: None,
-        left_over: Vec::new(),
-        definitions: Vec::new(),
-    };
-    if attempt.operation.kind == OperationKind::Uninstall {
-        outcome.left_over = left_over(context, &attempt.members).await;
-        return outcome;
-    }
-    if let (OperationKind::Install, Some(records)) = (attempt.operation.kind, &outcome.records) {
-        prune(context, &attempt.policy, records).await;
-    }
-    let written = outcome.records.as_ref().is_some_and(|records| records.get(attempt.operation.revision).is_some());
-    if written {
-        outcome.payload = read_payload(context, release, attempt.operation.revision).await;
-    }
-    if let Some(payload) = &outcome.payload {
-        context.payloads.put(release, payload.clone());
-        observe(context, attempt, release, &payload.members).await;
-    }
-    outcome
-}
-
-/// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
-/// try leaves a Secret. What was good once, and the newest, stay.
-async fn prune(context: &Context, policy: &Policy, records: &Records) {
-    let surplus = records.iter().count().saturating_sub(policy.max_history as usize);
-    let newest = records.newest().map(|record| record.revision);
-    let old = records.iter().filter(|record| record.status == RecordStatus::Failed && !record.is_verified());
-    for record in old.filter(|record| Some(record.revision) != newest).take(surplus) {
-        if let Err(error) = context.requests.delete_record(&policy.key(), record.revision).await {
-            tracing::warn!(release = %policy.key(), revision = record.revision, %error, "an old record cannot be deleted");
-            return;
-        }
-    }
-}
-
-/// Objects that are still there after an uninstall.
-async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
-    let mut left = Vec::new();
-    for member in members {
-        match context.requests.read_member(member).await {
-            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
-            // What cannot be read is not known to be there: it must not hold the object for ever.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    left
-}
-
-/// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
-fn keeps(object: &serde_json::Value) -> bool {
-    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
-    policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
-}
-
-/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
-async fn observe(context: &Context, attempt: &Attempt, release: &ReleaseKey, members: &[Member]) {
-    context.live.want(release, members, Timestamp::now());
-    let judged = members.iter().filter(|member| crate::health::has_health(&member.api_version, &member.kind));
-    for member in judged.take(MEMBERS_READ_MAX) {
-        if attempt.stop.now.is_cancelled() {
-            return;
-        }
-        if let Ok(Some(object)) = context.requests.read_member(member).await {
-            context.live.observe(&object);
-        }
-    }
-}
-
-/// What the record of a revision tells beyond its labels.
-pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
-    let unreadable = |action| Payload {
-        revision,
-        action,
-        chart: "".into(),
-        version: "".into(),
-        app_version: "".into(),
-        members: Vec::new(),
-    };
-    let record = context.requests.read_record_data(release, revision).await.ok()??;
-    let Ok(decoded) = helm::decode(&record.bytes) else { return Some(unreadable(ForeignAction::Unreadable)) };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else {
-        return Some(unreadable(ForeignAction::Unreadable));
-    };
-    let mut members = Vec::with_capacity(objects.len());
-    for object in &objects {
-        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
-        members.push(object.member(namespaced, &release.namespace));
-    }
-    Some(Payload {
-        revision,
-        action: helm::foreign_action(&decoded),
-        chart: decoded.chart_name.clone(),
-        version: decoded.chart_version.clone(),
-        app_version: decoded.app_version.clone(),
-        members,
-    })
 }
 
 fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {

@@ -44,14 +44,18 @@ pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Req
     let rendered = render(object.status.as_ref(), &snapshot, &plan);
     let object = write::write(&context, &key, object, &snapshot, &plan, rendered).await?;
     act::act(&context, &key, &object, &snapshot, desired, &plan).await?;
-    context.judge(&key, &snapshot, &plan);
+    let look_at_pods = context.judge(&key, &snapshot, &plan);
     context.passed(&key);
-    Ok(requeue(&plan, now))
+    Ok(requeue(&plan, now, look_at_pods))
 }
 
-fn requeue(plan: &Plan, now: Timestamp) -> Requeue {
-    match plan.wake {
-        Wake::Never => Requeue::await_change(),
-        Wake::At(moment) => Requeue::requeue(Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)),
+fn requeue(plan: &Plan, now: Timestamp, look_at_pods: Option<Duration>) -> Requeue {
+    let due = match plan.wake {
+        Wake::Never => None,
+        Wake::At(moment) => Some(Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)),
+    };
+    match due.into_iter().chain(look_at_pods).min() {
+        Some(delay) => Requeue::requeue(delay),
+        None => Requeue::await_change(),
     }
 }

@@ -25,6 +25,8 @@ const DATA_KEY: &str = "release";
 pub struct RecordData {
     pub bytes: Vec<u8>,
     pub resource_version: Box<str>,
+    /// What its labels say; `None` where they are not those of a record.
+    pub record: Option<VersionedRecord>,
 }
 
 impl std::fmt::Debug for RecordData {
@@ -56,8 +58,9 @@ impl Requests {
         let request = secrets(key).get(&secret_name(key, revision), &GetParams::default());
         let Some(secret) = self.send_opt::<Secret>(request).await? else { return Ok(None) };
         let bytes = secret.data.and_then(|mut data| data.remove(DATA_KEY));
-        let resource_version = secret.metadata.resource_version.unwrap_or_default().into();
-        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version }))
+        let record = versioned_record(&secret.metadata);
+        let resource_version: Box<str> = secret.metadata.resource_version.unwrap_or_default().into();
+        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version, record }))
     }
 
     /// Puts labels on the record of a revision; one without a value is taken off. `None` if what is there now is no
