@@ -6,12 +6,13 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, DeletionPolicy, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade, UpgradeFailure,
-    ValuesFrom, ValuesKind,
+    Chart, CrdsPolicy, DeletionPolicy, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade,
+    UpgradeFailure, ValuesFrom, ValuesKind,
 };
 pub use status::{
-    ConditionType, Deployed, Desired, Failures, HISTORY_MAX, Handled, HelmReleaseStatus, HistoryEntry, HistoryResult,
-    INVENTORY_MAX, Inventory, InventoryObject, LastFailure, Operation, OperationKind, QUARANTINE_MAX, Quarantined,
+    ConditionType, CrdsLeftAlone, DIFFERING_CRDS_MAX, Deployed, Desired, Failures, HISTORY_MAX, Handled,
+    HelmReleaseStatus, HistoryEntry, HistoryResult, INVENTORY_MAX, Inventory, InventoryObject, LastFailure, Operation,
+    OperationKind, QUARANTINE_MAX, Quarantined,
 };
 
 /// The API group.

@@ -97,6 +97,11 @@ pub struct HelmReleaseSpec {
     #[schemars(range(min = 2, max = 100))]
     pub max_history: Option<u32>,
 
+    /// What becomes of the CustomResourceDefinitions under `crds/` of the chart: Create those that are missing,
+    /// CreateReplace to write those that differ too, or Skip all. None is ever deleted. Default: Create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crds: Option<CrdsPolicy>,
+
     /// What follows when the first install fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<Install>,
@@ -170,6 +175,24 @@ impl ValuesKind {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
+        }
+    }
+}
+
+/// What becomes of the CustomResourceDefinitions that a chart brings.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrdsPolicy {
+    Create,
+    CreateReplace,
+    Skip,
+}
+
+impl CrdsPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::CreateReplace => "CreateReplace",
+            Self::Skip => "Skip",
         }
     }
 }

@@ -13,6 +13,8 @@ pub const INVENTORY_MAX: usize = 500;
 pub const HISTORY_MAX: usize = 10;
 /// Most quarantined digests; the oldest go first.
 pub const QUARANTINE_MAX: usize = 10;
+/// Most differing definitions that are named; beyond it they are counted.
+pub const DIFFERING_CRDS_MAX: usize = 16;
 
 /// What the operator knows and did.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Default)]
@@ -50,6 +52,9 @@ pub struct HelmReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,
+    /// Definitions of the chart that differ from those in the cluster, and were left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crds: Option<CrdsLeftAlone>,
     /// Annotation values that have acted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handled: Option<Handled>,
@@ -267,6 +272,18 @@ pub struct HistoryEntry {
     pub start: Timestamp,
     #[schemars(schema_with = "date_time")]
     pub end: Timestamp,
+}
+
+/// Definitions that a run of helm found to differ.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CrdsLeftAlone {
+    /// Digest that the run was to deploy.
+    pub digest: String,
+    #[schemars(length(max = 16))]
+    pub differing: Vec<String>,
+    /// How many there are, the named ones included.
+    pub count: u32,
 }
 
 /// Values of annotations that have acted.

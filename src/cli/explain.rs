@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{access, args::ExplainArgs};
 use crate::{
-    cluster::{self, Scope},
+    cluster::{self, Identities, Scope},
     controller::{self, LookError, Parts, Program, Settings, Slots},
     helm::RunnerSettings,
     metrics::{Metrics, MetricsError},
@@ -68,7 +68,8 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
     let started = Timestamp::now();
     let place = |name: &str| private.path().join(name);
     let assembled = controller::assemble(Parts {
-        client: cluster::connect(config)?,
+        client: cluster::connect(config.clone())?,
+        identities: Identities::new(config),
         scope: Scope::Namespaces(vec![namespace.as_str().into()]),
         settings: Settings {
             defaults: crate::release::SpecDefaults {

@@ -17,7 +17,7 @@ use super::{
     endpoints, logging,
 };
 use crate::{
-    cluster::{self, LeaseSettings, Scope},
+    cluster::{self, Identities, LeaseSettings, Scope},
     controller::{self, Context, Parts, Program, Settings, Slots},
     helm::{ClusterAccess, RunnerSettings},
     metrics::{Metrics, MetricsError},
@@ -104,7 +104,8 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
         Scope::Namespaces(watch_namespaces.into_iter().map(Into::into).collect())
     };
     let assembled = controller::assemble(Parts {
-        client: cluster::connect(config)?,
+        client: cluster::connect(config.clone())?,
+        identities: Identities::new(config),
         scope: scope.clone(),
         settings,
         sources: Sources::new(sources)?,

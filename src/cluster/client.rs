@@ -8,6 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::error::ClusterError;
+use crate::release::{Identity, Impersonated};
 
 /// Where the address of the API server and the identity come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,33 @@ pub fn connect(config: Config) -> Result<Client, ClusterError> {
     Client::try_from(config).map_err(|error| unusable(&error))
 }
 
+/// The way to the cluster as somebody else.
+///
+/// A client is made for each use and not kept: it is needed once before some runs of helm, and one for each of
+/// thousands of service accounts would hold connections that nobody uses.
+#[derive(Clone)]
+pub struct Identities(Config);
+
+impl Identities {
+    /// `config` is the operator's own way.
+    pub fn new(config: Config) -> Self {
+        Self(config)
+    }
+
+    pub fn client(&self, identity: &Identity) -> Result<Client, ClusterError> {
+        connect(self.config_of(identity))
+    }
+
+    fn config_of(&self, identity: &Identity) -> Config {
+        let mut config = self.0.clone();
+        if let Some(Impersonated { user, groups }) = identity.impersonated() {
+            config.auth_info.impersonate = Some(user);
+            config.auth_info.impersonate_groups = Some(groups.into());
+        }
+        config
+    }
+}
+
 fn user_agent(suffix: Option<&str>) -> String {
     let agent = concat!("helm-release-operator/", env!("CARGO_PKG_VERSION"));
     suffix.map_or_else(|| agent.to_owned(), |suffix| format!("{agent} {suffix}"))
@@ -61,6 +89,7 @@ fn unusable(error: &dyn std::error::Error) -> ClusterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Namespace;
 
     const KUBECONFIG: &str = "
 apiVersion: v1
@@ -84,6 +113,17 @@ contexts:
         assert_eq!((config.read_timeout, &*config.default_namespace), (None, "two"));
         let agent = config.headers[0].1.to_str().unwrap();
         assert!(agent.starts_with("helm-release-operator/") && agent.ends_with(" scenario"), "{agent}");
+    }
+
+    #[test]
+    fn service_account_is_impersonated_with_its_groups() {
+        let identities = Identities::new(Config::new(http::Uri::from_static("http://127.0.0.1:1")));
+        let name = Identity::ServiceAccount { namespace: Namespace::parse("team").unwrap(), name: "sa".into() };
+        let auth = identities.config_of(&name).auth_info;
+        assert_eq!(auth.impersonate.as_deref(), Some("system:serviceaccount:team:sa"));
+        let groups = auth.impersonate_groups.unwrap();
+        assert_eq!(groups, ["system:serviceaccounts", "system:serviceaccounts:team", "system:authenticated"]);
+        assert_eq!(identities.config_of(&Identity::Own).auth_info.impersonate, None);
     }
 
     #[tokio::test]

@@ -54,6 +54,8 @@ pub struct LiveIndex {
     pods: Arc<Mutex<Pods>>,
     /// Something is to be watched that is not watched yet.
     more: Arc<Notify>,
+    /// A definition was installed: who waits for a kind asks again.
+    defined: Notify,
     wakes: Wakes<ReleaseKey>,
 }
 
@@ -67,8 +69,15 @@ struct State {
 impl LiveIndex {
     /// `started` is when the operator began to look.
     pub fn new(scope: Scope, started: Timestamp, wakes: Wakes<ReleaseKey>) -> Self {
-        let started = AtomicI64::new(started.as_millisecond());
-        Self { scope, started, state: Mutex::default(), pods: Arc::default(), more: Arc::default(), wakes }
+        Self {
+            scope,
+            started: AtomicI64::new(started.as_millisecond()),
+            state: Mutex::default(),
+            pods: Arc::default(),
+            more: Arc::default(),
+            defined: Notify::default(),
+            wakes,
+        }
     }
 
     /// It is now that the operator begins to look: it has stood by before.
@@ -104,6 +113,11 @@ impl LiveIndex {
             }
         }
         state.wants.insert(release, members.into());
+    }
+
+    /// Kinds that were not there may be there now.
+    pub fn look_for_kinds(&self) {
+        self.defined.notify_waiters();
     }
 
     /// The release is gone. Watches that it alone used are dropped some minutes later.

@@ -8,6 +8,7 @@
 //! The room decides nothing about releases, and holds no payload and no value of any object.
 
 mod client;
+mod definitions;
 mod discovery;
 mod error;
 mod events;
@@ -24,7 +25,10 @@ mod values;
 mod wakes;
 mod watch;
 
-pub use client::{Access, config, connect};
+pub use client::{Access, Identities, config, connect};
+pub use definitions::{
+    Definition, DefinitionError, Differing, EstablishError, Established, establish, read_definitions,
+};
 pub use discovery::{Discovery, Resolved};
 pub use error::ClusterError;
 pub use events::{EVENTS_MAX, Event, EventKind, Events};

@@ -18,7 +18,14 @@ const MEMBERS_READ_MAX: usize = 50;
 pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, ended: Ended) -> Outcome {
     let release = attempt.policy.key();
     let Operation { id, kind, revision, .. } = &attempt.operation;
-    let outcome = Outcome { operation: id.clone(), ended, records: None, payload: None, left_over: Vec::new() };
+    let outcome = Outcome {
+        operation: id.clone(),
+        ended,
+        records: None,
+        payload: None,
+        left_over: Vec::new(),
+        definitions: Vec::new(),
+    };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
         let left_over = left_over(context, &attempt.members).await;

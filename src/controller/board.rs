@@ -300,6 +300,7 @@ mod tests {
             records: None,
             payload: None,
             left_over: vec![],
+            definitions: vec![],
         }
     }
 

@@ -7,6 +7,7 @@
 mod act;
 mod aftermath;
 mod board;
+mod definitions;
 mod gather;
 mod inputs;
 mod judging;
@@ -42,8 +43,8 @@ pub use run::{Assembled, Deposed, Parts, assemble, run};
 
 use crate::{
     cluster::{
-        ClusterError, Discovery, Events, Leadership, LiveIndex, MainIndex, RecordIndex, Ref, Requests, Standing,
-        ValuesIndex, Wakes,
+        ClusterError, Discovery, Events, Identities, Leadership, LiveIndex, MainIndex, RecordIndex, Ref, Requests,
+        Standing, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
@@ -88,6 +89,7 @@ pub struct Context {
     pub main: Arc<MainIndex>,
     pub discovery: Arc<Discovery>,
     client: Client,
+    pub identities: Identities,
     pub events: Arc<Events>,
     pub sources: Sources,
     pub helm: Program,

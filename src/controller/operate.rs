@@ -5,14 +5,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, aftermath, board::Halt, inputs::Prepared, prepare};
+use super::{Context, aftermath, board::Halt, definitions, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
-    helm::{self, Command, Identity, Invocation, Stop},
+    helm::{self, Command, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation, Outcome,
-        OwnerId, Policy, Records,
+        Desired, Ended, Failure, FailureClass, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation,
+        Outcome, OwnerId, Policy, Records,
     },
+    sources::StoredChart,
     types::{Namespace, ObjectKey},
 };
 
@@ -82,9 +83,9 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
         Ok(records) => records,
         Err(error) => return not_started(attempt, FailureClass::Unreachable, error.to_string()),
     };
-    let ended = match ready(context, attempt, &before).await {
-        Ok(invocation) => helm(context, attempt, invocation).await,
-        Err(failure) => Ended::NotStarted(failure),
+    let (ended, definitions) = match ready(context, attempt, &before).await {
+        Ok((invocation, chart)) => deploy(context, attempt, invocation, chart).await,
+        Err(failure) => (Ended::NotStarted(failure), Vec::new()),
     };
     if let Ended::NotStarted(_) = ended {
         return Outcome {
@@ -93,13 +94,42 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             records: Some(before),
             payload: None,
             left_over: Vec::new(),
+            definitions: Vec::new(),
         };
     }
-    aftermath::look(context, attempt, before, ended).await
+    Outcome { definitions, ..aftermath::look(context, attempt, before, ended).await }
 }
 
-/// Checks that the release is as planned, and makes what helm is given.
-async fn ready(context: &Context, attempt: &Attempt, records: &Records) -> Result<Invocation, Failure> {
+/// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone.
+async fn deploy(
+    context: &Context,
+    attempt: &Attempt,
+    invocation: Invocation,
+    chart: Option<StoredChart>,
+) -> (Ended, Vec<Box<str>>) {
+    let Attempt { key, policy, desired, stop, .. } = attempt;
+    let identity = identity(key, desired.as_ref(), context);
+    let mut left_alone = Vec::new();
+    if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
+        let put = tokio::select! {
+            put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
+            () = stop.gently.cancelled() => return (Ended::Cancelled, Vec::new()),
+            () = stop.now.cancelled() => return (Ended::Cancelled, Vec::new()),
+        };
+        match put {
+            Ok(names) => left_alone = names,
+            Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
+        }
+    }
+    (helm(context, attempt, invocation, &identity).await, left_alone)
+}
+
+/// Checks that the release is as planned, and makes what helm is given; with the chart, where one is deployed.
+async fn ready(
+    context: &Context,
+    attempt: &Attempt,
+    records: &Records,
+) -> Result<(Invocation, Option<StoredChart>), Failure> {
     let Attempt { operation, policy, .. } = attempt;
     let newest = records.newest().map_or(0, |record| record.revision);
     let expected = match operation.kind {
@@ -112,8 +142,13 @@ async fn ready(context: &Context, attempt: &Attempt, records: &Records) -> Resul
         let message = format!("the release is at revision {newest}, not at {expected}: somebody else acted on it");
         return Err(Failure { class: FailureClass::LostRace, message: message.into() });
     }
+    let mut chart = None;
     let (command, wait_for_hooks) = match operation.kind {
-        OperationKind::Install | OperationKind::Upgrade => deploying(context, attempt, records).await?,
+        OperationKind::Install | OperationKind::Upgrade => {
+            let prepared = prepared(context, attempt).await?;
+            chart = Some(prepared.chart.clone());
+            (deploying(attempt, &prepared, records), prepared.chart.facts.hooks)
+        }
         OperationKind::Rollback => {
             let to = operation.target.unwrap_or_default();
             let force_conflicts = attempt.failed_rollbacks > 0;
@@ -122,14 +157,15 @@ async fn ready(context: &Context, attempt: &Attempt, records: &Records) -> Resul
         OperationKind::Uninstall => (Command::Uninstall, has_hooks(context, policy, newest).await),
     };
     let timeout = policy.timeout.as_std();
-    Ok(Invocation {
+    let invocation = Invocation {
         release: policy.key(),
         command,
         history_max: records.history_max_for(policy.max_history, operation.target),
         timeout,
         wall_clock: timeout.saturating_add(WALL_CLOCK_EXTRA),
         wait_for_hooks,
-    })
+    };
+    Ok((invocation, chart))
 }
 
 /// Whether a revision has hooks other than tests; in doubt yes, because hooks expect ready and deleted objects.
@@ -139,9 +175,10 @@ async fn has_hooks(context: &Context, policy: &Policy, revision: u32) -> bool {
     payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test")))
 }
 
-async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> Result<(Command, bool), Failure> {
+/// What helm is to deploy, if it still is what the operation was planned for.
+async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>, Failure> {
     let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
-    let Attempt { key, operation, policy, desired, .. } = attempt;
+    let Attempt { key, operation, desired, .. } = attempt;
     let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
     let prepared = match attempt.prepared.clone() {
         Some(prepared) => prepared,
@@ -156,6 +193,12 @@ async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> R
         context.inputs.forget(key);
         return Err(changed("chart or values changed before helm started".into()));
     }
+    Ok(prepared)
+}
+
+fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Command {
+    let Attempt { key, operation, policy, desired, .. } = attempt;
+    let create_namespace = desired.as_ref().is_some_and(|desired| desired.create_namespace);
     let inputs = helm::Inputs {
         chart: prepared.chart.path.clone(),
         values: prepared.values.clone(),
@@ -168,18 +211,15 @@ async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> R
         .into(),
         description: format!("{} by helm-release-operator: {}", operation.kind.as_str(), operation.cause.as_str()),
     };
-    let command = match operation.kind {
-        OperationKind::Install => {
-            Command::Install { inputs, replace: !records.is_empty(), create_namespace: desired.create_namespace }
-        }
+    match operation.kind {
+        OperationKind::Install => Command::Install { inputs, replace: !records.is_empty(), create_namespace },
         OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
             Command::Upgrade { inputs, force_conflicts: policy.force_conflicts }
         }
-    };
-    Ok((command, prepared.chart.facts.hooks))
+    }
 }
 
-async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation) -> Ended {
+async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, identity: &Identity) -> Ended {
     let slot = if invocation.wait_for_hooks { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
         slot = slot.acquire() => slot,
@@ -197,8 +237,7 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation) -> E
     if !context.leadership.may_act() {
         return Ended::Cancelled;
     }
-    let identity = identity(&attempt.key, attempt.desired.as_ref(), context);
-    let run = runner.run(&invocation, &context.access, &identity, &attempt.stop).await;
+    let run = runner.run(&invocation, &context.access, identity, &attempt.stop).await;
     drop(slot);
     helm::ended(&run, &invocation.command)
 }
@@ -220,5 +259,6 @@ fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outco
         records: None,
         payload: None,
         left_over: Vec::new(),
+        definitions: Vec::new(),
     }
 }

@@ -4,9 +4,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{Context, inputs::Prepared};
+use super::{
+    Context,
+    definitions::{self, UnusableError},
+    inputs::Prepared,
+};
 use crate::{
-    api::ValuesKind,
+    api::{CrdsPolicy, ValuesKind},
     cluster::{ClusterError, Ref},
     release::{Cause, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
     sources::{ChartRequest, Credentials, RepositoryUrl, SourceError, StoredChart},
@@ -33,11 +37,8 @@ enum PrepareError {
     Unreadable { what: String, source: ClusterError },
     #[error("chart {0} is a library, which cannot be installed; name an application chart")]
     Library(Box<str>),
-    #[error(
-        "chart {0} holds CustomResourceDefinitions under crds/, which this version does not apply; apply them \
-         yourself and use a chart without them"
-    )]
-    Crds(Box<str>),
+    #[error("{0}")]
+    Definitions(#[from] UnusableError),
     #[error("the values cannot be written as JSON")]
     Unwritable,
 }
@@ -45,9 +46,12 @@ enum PrepareError {
 impl PrepareError {
     fn problem(&self) -> InputsProblem {
         let (kind, transient) = match self {
-            Self::Source(error) => (InputsProblemKind::Chart, error.is_transient()),
+            Self::Source(error) | Self::Definitions(UnusableError::Source(error)) => {
+                (InputsProblemKind::Chart, error.is_transient())
+            }
+            Self::Definitions(UnusableError::Interrupted(_)) => (InputsProblemKind::Chart, true),
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
-            Self::Library(_) | Self::Crds(_) => (InputsProblemKind::Refused, false),
+            Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
             Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
                 (InputsProblemKind::Values, false)
@@ -68,13 +72,19 @@ pub(super) async fn prepare(
     let values = values(context, key, desired).await.map_err(|error| error.problem())?;
     let chart = chart(context, key, desired, anew).await.map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
-    let digest = ReleaseDigest::v1(&[
+    let hex = chart.digest.hex();
+    let mut parts = vec![
         desired.policy.namespace.as_str().as_bytes(),
         desired.policy.release.as_str().as_bytes(),
-        chart.digest.hex().as_bytes(),
+        hex.as_bytes(),
         // Keys are sorted, numbers and texts are as they were read: equal values have equal bytes.
         &values,
-    ]);
+    ];
+    if chart.facts.crds {
+        // Who asks for definitions to be replaced asks for a run that does it.
+        parts.push(desired.policy.crds.as_str().as_bytes());
+    }
+    let digest = ReleaseDigest::v1(&parts);
     let inputs = Inputs {
         chart: chart.name.as_str().into(),
         version: chart.version.to_string().into(),
@@ -170,8 +180,9 @@ async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool
     if chart.facts.library {
         return Err(PrepareError::Library(chart.name.as_str().into()));
     }
-    if chart.facts.crds {
-        return Err(PrepareError::Crds(chart.name.as_str().into()));
+    if chart.facts.crds && desired.policy.crds != CrdsPolicy::Skip {
+        // Nothing is installed of a chart that cannot be installed whole.
+        definitions::read(context, &chart).await?;
     }
     Ok(chart)
 }

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     api::HelmRelease,
     cluster::{
-        Discovery, Election, Events, Leadership, LeaseSettings, LiveIndex, Lost, MainIndex, MainWakes, RecordIndex,
-        Requests, Scope, ValuesIndex, Wakes,
+        Discovery, Election, Events, Identities, Leadership, LeaseSettings, LiveIndex, Lost, MainIndex, MainWakes,
+        RecordIndex, Requests, Scope, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
@@ -41,6 +41,7 @@ const PASSES_MAX: u16 = 64;
 /// What an operator is put together from.
 pub struct Parts {
     pub client: Client,
+    pub identities: Identities,
     pub scope: Scope,
     pub settings: Settings,
     pub sources: Sources,
@@ -79,7 +80,7 @@ impl Assembled {
 
 /// Puts an operator together. Nothing is asked for yet.
 pub fn assemble(parts: Parts) -> Assembled {
-    let Parts { client, scope, settings, sources, helm, access, metrics, holder, started, lease } = parts;
+    let Parts { client, identities, scope, settings, sources, helm, access, metrics, holder, started, lease } = parts;
     let election = lease.map(|lease| Election::new(client.clone(), lease, metrics.clone()));
     let leadership = election.as_ref().map_or_else(Leadership::unelected, Election::leadership);
     metrics.leader.set(i64::from(election.is_none()));
@@ -94,6 +95,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         main: Arc::new(MainIndex::new(scope, main.clone())),
         discovery,
         client,
+        identities,
         events: Arc::new(Events::new(&holder)),
         sources,
         helm,

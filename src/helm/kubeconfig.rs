@@ -9,7 +9,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::HelmError;
-use crate::types::{Namespace, Redacted};
+use crate::{
+    release::{Identity, Impersonated},
+    types::Redacted,
+};
 
 /// The one name that cluster, user and context share.
 const ENTRY: &str = "release";
@@ -44,17 +47,6 @@ pub enum Auth {
     Certificate {
         certificate: Vec<u8>,
         key: Redacted<Vec<u8>>,
-    },
-}
-
-/// As whom helm acts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Identity {
-    /// As the operator.
-    Own,
-    ServiceAccount {
-        namespace: Namespace,
-        name: Box<str>,
     },
 }
 
@@ -108,11 +100,9 @@ impl ClusterAccess {
                 user.insert("client-key-data".into(), json!(STANDARD.encode(key.expose())));
             }
         }
-        if let Identity::ServiceAccount { namespace, name } = identity {
-            user.insert("as".into(), json!(format!("system:serviceaccount:{namespace}:{name}")));
-            // Impersonation replaces the groups, so those that the API server adds to a service account are named.
-            let own = format!("system:serviceaccounts:{namespace}");
-            user.insert("as-groups".into(), json!(["system:serviceaccounts", own, "system:authenticated"]));
+        if let Some(Impersonated { user: name, groups }) = identity.impersonated() {
+            user.insert("as".into(), json!(name));
+            user.insert("as-groups".into(), json!(groups));
         }
         user
     }
@@ -121,6 +111,7 @@ impl ClusterAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Namespace;
 
     fn access(auth: Auth) -> ClusterAccess {
         ClusterAccess {

@@ -31,7 +31,7 @@ mod workspace;
 pub use argv::{Command, Inputs, Invocation};
 pub use classify::ended;
 pub use error::HelmError;
-pub use kubeconfig::{Auth, Authority, ClusterAccess, Identity};
+pub use kubeconfig::{Auth, Authority, ClusterAccess};
 pub use leash::{EXIT_NOT_STARTED, LeashError, SUBCOMMAND, leash, leash_main};
 pub use manifest::{ManifestError, ManifestObject, manifest_objects};
 pub use record::{ApplyMethod, Hook, HookPhase, Payload, RecordError, decode, foreign_action, unlock};

@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ClusterAccess, Exit, Helm, HelmError, Identity, Invocation, Run, Stop,
+    ClusterAccess, Exit, Helm, HelmError, Invocation, Run, Stop,
     environment::environment,
     leash::{EXIT_NOT_STARTED, leash_arguments},
     message,
@@ -17,7 +17,7 @@ use super::{
     run::{self, Limits},
     workspace::{self, Workspaces},
 };
-use crate::release::{Failure, FailureClass};
+use crate::release::{Failure, FailureClass, Identity};
 
 /// Bytes of a server's digest in the name of its cache directory: as unlikely to collide as need be.
 const CACHE_NAME_BYTES: usize = 8;

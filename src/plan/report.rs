@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::{InputsProblem, Member, OperationKind, Why};
+use crate::release::{InputsProblem, LeftAlone, Member, OperationKind, Why};
 
 /// The reason behind a plan: exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,8 @@ pub enum Note {
     Interrupted { kind: OperationKind, revision: u32 },
     /// A digest is not tried again.
     Quarantined { label: Box<str>, why: Box<str> },
+    /// Definitions of the chart are not those of the cluster.
+    DefinitionsDiffer(LeftAlone),
     /// Quarantine and counts were cleared on request.
     RetryRequested,
     /// The object was let go of although its release may be there.

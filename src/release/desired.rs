@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{DeletionPolicy, HelmRelease, InstallFailure, UpgradeFailure, ValuesKind},
+    api::{CrdsPolicy, DeletionPolicy, HelmRelease, InstallFailure, UpgradeFailure, ValuesKind},
     types::{
         ChartName, Duration, DurationError, NameError, Namespace, ReleaseKey, ReleaseName, VersionError, VersionRequest,
     },
@@ -84,6 +84,8 @@ pub struct Policy {
     pub timeout: Duration,
     #[serde(default = "max_history")]
     pub max_history: u32,
+    #[serde(default = "crds")]
+    pub crds: CrdsPolicy,
     #[serde(default = "install_failure")]
     pub install_failure: InstallFailure,
     #[serde(default = "upgrade_failure")]
@@ -106,6 +108,10 @@ fn timeout() -> Duration {
 
 fn max_history() -> u32 {
     MAX_HISTORY
+}
+
+fn crds() -> CrdsPolicy {
+    CrdsPolicy::Create
 }
 
 fn install_failure() -> InstallFailure {
@@ -216,6 +222,7 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
         interval,
         timeout: duration("timeout", spec.timeout.as_deref(), TIMEOUT)?,
         max_history,
+        crds: spec.crds.unwrap_or_else(crds),
         install_failure: spec.install.unwrap_or_default().on_failure.unwrap_or(InstallFailure::Keep),
         upgrade_failure: upgrade.on_failure.unwrap_or(UpgradeFailure::RollBack),
         retries: upgrade.retries.unwrap_or(RETRIES),
@@ -234,6 +241,7 @@ pub fn policy_of_names(object: &HelmRelease) -> Option<Policy> {
         interval: INTERVAL,
         timeout: TIMEOUT,
         max_history: MAX_HISTORY,
+        crds: crds(),
         install_failure: InstallFailure::Keep,
         upgrade_failure: UpgradeFailure::RollBack,
         retries: RETRIES,

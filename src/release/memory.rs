@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Member, Operation};
+use super::{LeftAlone, Member, Operation};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -166,6 +166,7 @@ pub struct Memory {
     pub quarantined: Vec<Quarantined>,
     pub inventory: Option<Inventory>,
     pub history: Vec<HistoryEntry>,
+    pub definitions: Option<LeftAlone>,
     pub handled: api::Handled,
 }
 
@@ -274,14 +275,29 @@ impl From<HelmReleaseStatus> for Memory {
                     end: h.end,
                 })
                 .collect(),
+            definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<HistoryEntry> for api::HistoryEntry {
+    fn from(entry: HistoryEntry) -> Self {
+        Self {
+            revision: entry.revision,
+            action: entry.action,
+            version: entry.version.into(),
+            digest: entry.digest.map(String::from).unwrap_or_default(),
+            cause: entry.cause.as_str().to_owned(),
+            result: entry.result,
+            start: entry.start,
+            end: entry.end,
         }
     }
 }
 
 impl From<Memory> for HelmReleaseStatus {
     fn from(memory: Memory) -> Self {
-        let text = |digest: Option<ReleaseDigest>| digest.map(String::from).unwrap_or_default();
         let Memory {
             observed_generation,
             desired,
@@ -291,6 +307,7 @@ impl From<Memory> for HelmReleaseStatus {
             quarantined,
             inventory,
             history,
+            definitions,
             handled,
         } = memory;
         Self {
@@ -311,7 +328,7 @@ impl From<Memory> for HelmReleaseStatus {
                 chart: d.chart.into(),
                 version: d.version.into(),
                 app_version: d.app_version.into(),
-                digest: text(d.digest),
+                digest: d.digest.map(String::from).unwrap_or_default(),
                 since: d.since,
             }),
             operation: operation.map(Into::into),
@@ -337,19 +354,8 @@ impl From<Memory> for HelmReleaseStatus {
                 complete: i.complete,
                 objects: i.members.into_iter().map(Into::into).collect(),
             }),
-            history: history
-                .into_iter()
-                .map(|h| api::HistoryEntry {
-                    revision: h.revision,
-                    action: h.action,
-                    version: h.version.into(),
-                    digest: text(h.digest),
-                    cause: h.cause.as_str().to_owned(),
-                    result: h.result,
-                    start: h.start,
-                    end: h.end,
-                })
-                .collect(),
+            history: history.into_iter().map(Into::into).collect(),
+            crds: definitions.map(Into::into),
             handled: (handled != api::Handled::default()).then_some(handled),
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Nothing in this room waits, asks or remembers by itself.
 
+mod definitions;
 mod desired;
+mod identity;
 mod memory;
 mod operation;
 mod record;
@@ -12,7 +14,9 @@ mod verdict;
 mod view;
 
 pub use crate::api::OperationKind;
+pub use definitions::LeftAlone;
 pub use desired::{Desired, Policy, SpecDefaults, SpecError, ValuesSource, policy_of_names, release_key};
+pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{

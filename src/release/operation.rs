@@ -205,4 +205,7 @@ pub struct Outcome {
     pub payload: Option<Payload>,
     /// After an uninstall: objects of the release that are still there.
     pub left_over: Vec<Member>,
+    /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.
+    #[serde(default)]
+    pub definitions: Vec<Box<str>>,
 }

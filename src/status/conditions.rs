@@ -96,7 +96,10 @@ fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: 
     let reached =
         newest.status == crate::release::RecordStatus::Deployed && newest.digest.as_ref() == Some(&desired.digest);
     if reached {
-        let message = format!("{} is deployed as revision {}", desired.label(), newest.revision);
+        let mut message = format!("{} is deployed as revision {}", desired.label(), newest.revision);
+        if let Some(left) = plan.memory.definitions.as_ref().filter(|left| left.digest == desired.digest) {
+            message = bounded(&format!("{message}; {left}"), DETAIL_MAX_BYTES);
+        }
         writer.put(ConditionType::Released, Truth::True, Reason::Succeeded, message);
         return;
     }

@@ -80,6 +80,11 @@ fn tell(note: &Note) -> Event {
         Note::Quarantined { label, why } => {
             (EventKind::Warning, "Quarantined", format!("{label} is not tried again: {why}"))
         }
+        Note::DefinitionsDiffer(left) => (
+            EventKind::Warning,
+            "CustomResourceDefinitionDiffers",
+            format!("{left}; spec.crds: CreateReplace would replace what differs"),
+        ),
         Note::RetryRequested => {
             (EventKind::Normal, "RetryRequested", "quarantine and failure counts were cleared on request".into())
         }

@@ -12,6 +12,7 @@ mod admission;
 mod budget;
 mod charts;
 mod crash;
+mod definitions;
 mod deletion;
 mod helm3;
 mod history;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 16] = [
+    let rooms: [(&str, &[(&str, Test)]); 17] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
@@ -72,6 +73,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("sources", sources::TESTS),
         ("charts", charts::TESTS),
         ("crash", crash::TESTS),
+        ("definitions", definitions::TESTS),
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),
         ("program", program::TESTS),

@@ -8,7 +8,7 @@ use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::discovery::{Discovery, Resolved};
 use super::super::error::ClusterError;
@@ -27,8 +27,10 @@ const UNUSED_MAX: Duration = Duration::from_secs(300);
 const UNUSED_CHECK: Duration = Duration::from_secs(60);
 /// Between two attempts to find a kind on the API server.
 const RESOLVE_PAUSE: Duration = Duration::from_secs(5);
-/// The same after the API server said that there is none: its definition may be installed at any time.
-const MISSING_PAUSE: Duration = Duration::from_secs(30);
+/// The same after the API server said that there is none: its definition may be installed at any time. The first pause
+/// is short, because one that was just installed is not known at once everywhere; each is twice as long as the last.
+const MISSING_PAUSE_FIRST: Duration = Duration::from_millis(500);
+const MISSING_PAUSE_LONGEST: Duration = Duration::from_secs(30);
 
 impl LiveIndex {
     /// Keeps the index up to date; never ends. What it started ends when it is dropped.
@@ -75,24 +77,33 @@ impl LiveIndex {
     }
 
     async fn follow_kind(&self, client: &Client, discovery: &Discovery, api_version: &str, kind: &str) {
+        let mut missing = MISSING_PAUSE_FIRST;
+        let longer = |pause: &mut Duration| std::mem::replace(pause, (*pause * 2).min(MISSING_PAUSE_LONGEST));
         loop {
+            let since = Instant::now();
             let pause = match discovery.resolve(client, api_version, kind).await {
                 Ok(resolved) => {
                     self.watch_resolved(client, &resolved).await;
                     // It ends only when the kind is gone.
                     discovery.forget(api_version, kind);
-                    MISSING_PAUSE
+                    if since.elapsed() > MISSING_PAUSE_LONGEST {
+                        missing = MISSING_PAUSE_FIRST;
+                    }
+                    longer(&mut missing)
                 }
                 Err(ClusterError::NotFound(why) | ClusterError::Forbidden(why)) => {
                     self.fold(api_version, kind, 0, Change::Refused(why));
-                    MISSING_PAUSE
+                    longer(&mut missing)
                 }
                 Err(error) => {
                     tracing::debug!(%kind, %error, "kind not resolved");
                     RESOLVE_PAUSE
                 }
             };
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.defined.notified() => missing = MISSING_PAUSE_FIRST,
+            }
         }
     }
 

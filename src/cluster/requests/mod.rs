@@ -3,6 +3,7 @@
 //! Answers are decoded here and not by kube, which writes an answer that it does not understand to the log as it is:
 //! it may be a Secret.
 
+mod definitions;
 mod members;
 mod object;
 mod records;

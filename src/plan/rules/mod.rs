@@ -1,6 +1,7 @@
 //! The rules, most pressing first; one file each.
 
 mod attempt;
+mod definitions;
 mod deletion;
 mod deploy;
 mod foreign;

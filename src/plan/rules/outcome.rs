@@ -56,6 +56,7 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
 }
 
 fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> Because {
+    super::definitions::learn(draft, operation, outcome);
     let label = draft.label_of(operation);
     let judging = Because::Judging { label: label.clone(), until: operation.deadline, member: None, why: None };
     // What the records say is not known: the attempt stays open, and the view decides.

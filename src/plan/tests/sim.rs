@@ -173,6 +173,7 @@ impl World {
                 interval: Duration::from_secs(600),
                 timeout: Duration::from_secs(300),
                 max_history: 2,
+                crds: crate::api::CrdsPolicy::Create,
                 install_failure: crate::api::InstallFailure::Keep,
                 upgrade_failure: crate::api::UpgradeFailure::RollBack,
                 retries: 1,

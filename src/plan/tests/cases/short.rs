@@ -125,6 +125,10 @@ fn remembered(key: &str, value: &mut Value) {
                 "started": if late { "-6m" } else { "-2m" }, "deadline": if late { "-1m" } else { "+3m" },
                 "holder": flag(&words, "holder").unwrap_or("here")});
         }
+        ("crds", Value::Object(crds)) if crds.contains_key("digest") => {
+            let digest = crds["digest"].as_str().map(|colour| known(colour).digest);
+            value["digest"] = json!(digest);
+        }
         ("inventory", Value::Number(revision)) => {
             *value = json!({"revision": revision, "complete": true, "objects": [member()]});
         }

@@ -134,6 +134,7 @@ impl World {
             records: Some(self.records()),
             payload: self.newest().map(payload_of),
             left_over: Vec::new(),
+            definitions: Vec::new(),
         });
     }
 
