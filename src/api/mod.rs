@@ -6,7 +6,7 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, DeletionPolicy, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade, UpgradeFailure,
+    Chart, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade, UpgradeFailure,
     ValuesFrom, ValuesKind,
 };
 pub use status::{
