@@ -6,8 +6,8 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade, UpgradeFailure,
-    ValuesFrom, ValuesKind,
+    Chart, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade,
+    UpgradeFailure, ValuesFrom, ValuesKind,
 };
 pub use status::{
     ConditionType, Deployed, Desired, Failures, HISTORY_MAX, Handled, HelmReleaseStatus, HistoryEntry, HistoryResult,

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, inputs::Schedule};
+use super::{Context, dependencies, inputs::Schedule};
 use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
@@ -49,6 +49,10 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         Some(desired) => inputs(context, object, &key, desired, &memory),
         None => InputsView::Stale,
     };
+    let (dependencies, cycle) = match &desired {
+        Some(desired) => dependencies::look(&context.main, object, &key, &desired.depends_on),
+        None => (Vec::new(), None),
+    };
     let unseen = matches!(records, View::Pending) || matches!(health.health, Health::Unknown { .. });
     let members_wanted = memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
     if settling && policy.is_some() && (matches!(records, View::Pending) || (unseen && members_wanted)) {
@@ -66,6 +70,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         spec,
         claim,
         inputs,
+        dependencies,
+        cycle,
         records,
         payload,
         health,

@@ -7,6 +7,7 @@
 mod act;
 mod aftermath;
 mod board;
+mod dependencies;
 mod gather;
 mod inputs;
 mod judging;

@@ -211,9 +211,7 @@ impl<'a> Run<'a> {
             (Function::ToText, Value::Text(_), _) | (Function::ToInt, Value::Int(_), _) => Ok(first.clone()),
             (Function::ToText, Value::Bool(value), _) => Ok(Value::made(value.to_string())),
             (Function::ToText, Value::Int(number), _) => Ok(Value::made(number.to_string())),
-            (Function::ToInt, Value::Text(text), _) => {
-                text.parse().map(Value::Int).map_err(|_| kind("int()", first))
-            }
+            (Function::ToInt, Value::Text(text), _) => text.parse().map(Value::Int).map_err(|_| kind("int()", first)),
             (Function::ToText | Function::ToInt, other, _) => Err(kind("a conversion", other)),
             (Function::StartsWith | Function::EndsWith | Function::Contains, text, _) => {
                 Err(kind("a function of texts", rest.iter().find(|_| matches!(text, Value::Text(_))).unwrap_or(text)))
