@@ -13,6 +13,7 @@ mod budget;
 mod charts;
 mod crash;
 mod deletion;
+mod dependencies;
 mod helm3;
 mod history;
 mod idle;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 16] = [
+    let rooms: [(&str, &[(&str, Test)]); 17] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
@@ -67,6 +68,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("remediation", remediation::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
+        ("dependencies", dependencies::TESTS),
         ("ownership", ownership::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),
