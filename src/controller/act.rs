@@ -57,7 +57,8 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                look_up(context, key, object, *desired);
+                let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
+                look_up(context, key, object, *desired, anew);
             }
         }
         Action::Inspect { revision } => {
@@ -83,7 +84,7 @@ pub(super) async fn act(
     Ok(())
 }
 
-fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired) {
+fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired, anew: bool) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
@@ -91,7 +92,7 @@ fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desire
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let found = prepare::prepare(&context, &key, &desired, &fingerprint).await;
+        let found = prepare::prepare(&context, &key, &desired, &fingerprint, anew).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
         context.inputs.end(&key, &fingerprint, found, schedule, Timestamp::now());
         context.wake(&key);

@@ -147,7 +147,9 @@ async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> R
         Some(prepared) => prepared,
         // After a restart the digest is remembered and the values are not.
         None => Arc::new(
-            prepare::prepare(context, key, desired, "").await.map_err(|problem| changed(problem.message.into()))?,
+            prepare::prepare(context, key, desired, "", false)
+                .await
+                .map_err(|problem| changed(problem.message.into()))?,
         ),
     };
     if operation.digest.as_ref() != Some(&prepared.inputs.digest) {

@@ -42,9 +42,9 @@ pub enum Action {
 
 impl Action {
     /// The next pass follows at once, so that a status written for this one would be a request for nothing. If it does
-    /// not follow soon, [`super::SAY_AFTER`] brings a pass that says what is waited for. See
-    /// [`super::Plan::defers_status`] for the exception.
-    pub(super) fn is_followed_at_once(&self) -> bool {
+    /// not follow soon, [`super::SAY_AFTER`] brings a pass that says what is waited for. [`super::Plan::defers_status`]
+    /// has the exceptions.
+    pub fn defers_status(&self) -> bool {
         match self {
             Self::AddFinalizer | Self::RemoveFinalizer | Self::Prepare | Self::Inspect { .. } | Self::Ask(_) => true,
             Self::Idle

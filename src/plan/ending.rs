@@ -149,10 +149,9 @@ impl Draft<'_> {
 
     fn quarantine(&mut self, operation: &Operation, reason: &str, why: Box<str>) {
         let Some(digest) = operation.digest.clone() else { return };
-        let label = self.label_of(operation);
-        self.notes.push(Note::Quarantined { label: label.clone(), why: why.clone() });
-        let since = self.now();
-        self.memory.quarantine(Quarantined { digest, version: label, reason: reason.into(), message: why, since });
+        self.notes.push(Note::Quarantined { label: self.label_of(operation), why: why.clone() });
+        let (since, version) = (self.now(), self.describe(operation.revision, Some(&digest)).version);
+        self.memory.quarantine(Quarantined { digest, version, reason: reason.into(), message: why, since });
     }
 
     /// Ends the attempt in memory without counting it.

@@ -44,10 +44,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the write of status can wait for the next pass, which follows at once. Not where a request by
-    /// annotation was answered: the next pass would answer it again.
+    /// Whether the write of status can wait for the next pass, which follows at once: only where nothing is remembered
+    /// but what that pass finds out by itself. A request by annotation, for one, would be answered again and again.
     pub fn defers_status(&self, snapshot: &Snapshot) -> bool {
-        self.action.is_followed_at_once() && self.memory.handled == snapshot.memory.handled
+        let found_anew = |memory: &Memory| Memory { observed_generation: 0, desired: None, ..memory.clone() };
+        self.action.defers_status() && found_anew(&self.memory) == found_anew(&snapshot.memory)
     }
 }
 
@@ -70,7 +71,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     if action == Action::Idle && !policy.suspend {
         wake = wake.or_sooner(rules::look_again(snapshot));
     }
-    if action.is_followed_at_once() {
+    if action.defers_status() {
         wake = wake.or_sooner(snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At));
     }
     Plan { action, memory: draft.memory, because, notes: draft.notes, wake }

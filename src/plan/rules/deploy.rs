@@ -3,7 +3,7 @@
 use crate::{
     api::InstallFailure,
     plan::{
-        Note, Priority,
+        Priority,
         draft::{Decision, Draft},
     },
     release::{Cause, OperationKind, Record, RecordStatus},
@@ -13,7 +13,11 @@ use crate::{
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let failed_before = draft.memory.failures.count > 0;
     let newest = draft.newest();
-    let by_others = newest.is_some_and(|newest| !draft.is_ours(newest)) || draft.notes.contains(&Note::ManualUninstall);
+    let by_others = match newest {
+        Some(newest) => !draft.is_ours(newest),
+        // Gone, although the last thing that we did was not to remove it.
+        None => draft.memory.history.last().is_some_and(|entry| entry.action != OperationKind::Uninstall),
+    };
     let cause = match &draft.memory.desired {
         _ if failed_before => Cause::Retry,
         _ if by_others => Cause::External,

@@ -103,7 +103,7 @@ fn respect(draft: &mut Draft<'_>, newest: &Record, payload: &Payload, to: u32) {
     draft.notes.push(Note::ManualRollback { revision, to });
     if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != digest.as_ref()) {
         draft.memory.quarantine(Quarantined {
-            version: desired.label().into(),
+            version: desired.version,
             digest: desired.digest,
             reason: BY_USER.into(),
             message: format!("somebody rolled back to revision {to}").into(),
