@@ -6,7 +6,7 @@ use super::{Reason, bounded};
 use crate::{
     api::OperationKind,
     plan::{Because, Next, View},
-    release::{DependencyState, DependencyView, InputsProblemKind, Member},
+    release::{DependencyState, DependencyView, InputsProblem, InputsProblemKind, Member},
 };
 
 /// Longest message of a condition, in bytes: a paragraph, not a log.
@@ -72,14 +72,7 @@ pub(super) fn say(because: &Because) -> Saying {
             );
             (Truth::False, Reason::NotOurs, message, Going::Stalled)
         }
-        Because::Inputs(problem) => {
-            let (reason, going) = match problem.kind {
-                InputsProblemKind::Chart => (Reason::ChartUnavailable, Going::Working),
-                InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
-                InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
-            };
-            (Truth::False, reason, problem.message.to_string(), going)
-        }
+        Because::Inputs(problem) => inputs(problem),
         Because::DependencyNotReady(_) | Because::DependencyCycle(_) => dependency(because),
         Because::Unhealthy { label, member, why } => {
             let message = format!("{label} is deployed, but {member} is not healthy: {}", why.text);
@@ -147,6 +140,15 @@ fn view(because: &Because) -> Said {
         ),
         _ => unsaid(),
     }
+}
+
+fn inputs(problem: &InputsProblem) -> Said {
+    let (reason, going) = match problem.kind {
+        InputsProblemKind::Chart => (Reason::ChartUnavailable, Going::Working),
+        InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
+        InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
+    };
+    (Truth::False, reason, problem.message.to_string(), going)
 }
 
 fn dependency(because: &Because) -> Said {

@@ -10,8 +10,8 @@ use super::{
     value::{Text, Value, cost_of},
 };
 
-/// Bytes of a name that an error repeats.
-const NAMED_MAX_BYTES: usize = 64;
+/// Characters of a name that an error repeats: the longest label, so that the rest of the sentence has room.
+const NAMED_MAX_CHARS: usize = 63;
 
 /// Why an expression has no answer for the objects at hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,13 +58,12 @@ pub(super) fn evaluate(node: &Node, variables: &[(&str, &Json)]) -> Result<bool,
     }
 }
 
-fn kind<'a>(what: &'static str, value: &Value<'a>) -> EvaluationError {
+fn kind(what: &'static str, value: &Value<'_>) -> EvaluationError {
     EvaluationError::Kind { what, kind: value.kind() }
 }
 
 fn no_field(name: &str) -> EvaluationError {
-    let end = name.floor_char_boundary(NAMED_MAX_BYTES);
-    EvaluationError::NoField(name.get(..end).unwrap_or_default().into())
+    EvaluationError::NoField(name.chars().take(NAMED_MAX_CHARS).collect::<String>().into())
 }
 
 impl<'a> Run<'a> {
@@ -148,8 +147,7 @@ impl<'a> Run<'a> {
                 let found = usize::try_from(*place).ok().and_then(|place| object.element(place));
                 found.ok_or(EvaluationError::NoElement(*place))
             }
-            (Value::Object(_) | Value::List(_) | Value::Array(_), other) => Err(kind("[ ]", other)),
-            (other, _) => Err(kind("[ ]", other)),
+            (Value::Object(_) | Value::List(_) | Value::Array(_), other) | (other, _) => Err(kind("[ ]", other)),
         }
     }
 

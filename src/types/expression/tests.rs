@@ -112,7 +112,7 @@ fn hostile_expressions_end_early() {
     let round = |open: &str, close: &str, n: usize| format!("{}true{}", open.repeat(n), close.repeat(n));
     let ten = "[0,0,0,0,0,0,0,0,0,0]";
     let loops = |n: usize| {
-        let open: String = (0..n).map(|i| format!("{ten}.all(v{i},")).collect();
+        let open: String = (0..n).flat_map(|i| [ten.to_owned(), format!(".all(v{i},")]).collect();
         format!("{open}true{}", ")".repeat(n))
     };
     let double = |n: usize| format!("['aaaaaaaaaaaaaaaa']{}.size()>0", ".map(a,a+a)".repeat(n));
@@ -127,7 +127,7 @@ fn hostile_expressions_end_early() {
         (loops(6), "steps"),
         (loops(20), "steps"),
         (double(24), "steps"),
-        (format!("{}.size() > 0", format!("{ten}.map(a,{ten}.map(b,{ten}.map(c,{ten}.map(d,{ten}))))")), "steps"),
+        (format!("{ten}.map(a,{ten}.map(b,{ten}.map(c,{ten}.map(d,{ten})))).size() > 0"), "steps"),
         // Too many steps are not passed over because another part decides.
         (format!("{} || true", loops(6)), "steps"),
     ] {
