@@ -34,8 +34,17 @@ pub trait Halt: Send {
 enum Seat {
     Queued { priority: Priority, ticket: u64 },
     Granted,
-    Running { operation: Box<str>, hooks: bool, cancelled: bool, halt: Box<dyn Halt> },
+    Running(Run),
     Ended(Outcome),
+}
+
+struct Run {
+    operation: Box<str>,
+    hooks: bool,
+    cancelled: bool,
+    /// The object is gone: nobody will take note of the outcome.
+    orphan: bool,
+    halt: Box<dyn Halt>,
 }
 
 #[derive(Default)]
@@ -83,9 +92,7 @@ impl Board {
             None => Flight::Idle,
             Some(Seat::Queued { .. }) => Flight::Queued,
             Some(Seat::Granted) => Flight::Granted,
-            Some(Seat::Running { operation, cancelled, .. }) => {
-                Flight::Running { operation: operation.clone(), cancelled: *cancelled }
-            }
+            Some(Seat::Running(run)) => Flight::Running { operation: run.operation.clone(), cancelled: run.cancelled },
             Some(Seat::Ended(outcome)) => Flight::Ended(outcome.clone()),
         }
     }
@@ -97,7 +104,7 @@ impl Board {
         inner.tickets += 1;
         match inner.seats.get_mut(key) {
             Some(Seat::Queued { priority: known, .. }) => *known = (*known).min(priority),
-            Some(Seat::Granted | Seat::Running { .. } | Seat::Ended(_)) => {}
+            Some(Seat::Granted | Seat::Running(_) | Seat::Ended(_)) => {}
             None => {
                 inner.seats.insert(key.clone(), Seat::Queued { priority, ticket });
             }
@@ -125,8 +132,8 @@ impl Board {
         if inner.closed || !matches!(inner.seats.get(key), Some(Seat::Granted)) {
             return false;
         }
-        let seat = Seat::Running { operation: operation.into(), hooks, cancelled: false, halt };
-        inner.seats.insert(key.clone(), seat);
+        let run = Run { operation: operation.into(), hooks, cancelled: false, orphan: false, halt };
+        inner.seats.insert(key.clone(), Seat::Running(run));
         // A run with hooks sits in the other pool: its slot is free at once.
         let granted = inner.grant(self.slots);
         drop(inner);
@@ -137,7 +144,11 @@ impl Board {
     /// Puts the outcome of a run on the board, where it stays until it is acknowledged.
     pub fn end(&self, key: &ObjectKey, outcome: Outcome) {
         let mut inner = self.lock();
-        inner.seats.insert(key.clone(), Seat::Ended(outcome));
+        if matches!(inner.seats.get(key), Some(Seat::Running(Run { orphan: true, .. }))) {
+            inner.seats.remove(key);
+        } else {
+            inner.seats.insert(key.clone(), Seat::Ended(outcome));
+        }
         let mut woken = inner.grant(self.slots);
         drop(inner);
         woken.push(key.clone());
@@ -152,11 +163,24 @@ impl Board {
         }
     }
 
+    /// The object is gone: nobody will take note of an outcome. A run goes on to its end.
+    pub fn forget(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        if let Some(Seat::Running(run)) = inner.seats.get_mut(key) {
+            run.orphan = true;
+        } else {
+            inner.seats.remove(key);
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+    }
+
     /// Ends a run in order.
     pub fn cancel(&self, key: &ObjectKey) {
-        if let Some(Seat::Running { cancelled, halt, .. }) = self.lock().seats.get_mut(key) {
-            *cancelled = true;
-            halt.gently();
+        if let Some(Seat::Running(run)) = self.lock().seats.get_mut(key) {
+            run.cancelled = true;
+            run.halt.gently();
         }
     }
 
@@ -164,18 +188,18 @@ impl Board {
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        inner.seats.retain(|_, seat| matches!(seat, Seat::Running { .. } | Seat::Ended(_)));
+        inner.seats.retain(|_, seat| matches!(seat, Seat::Running(_) | Seat::Ended(_)));
     }
 
     /// Ends all runs: in order, or at once.
     pub fn halt(&self, at_once: bool) {
         for seat in self.lock().seats.values_mut() {
-            if let Seat::Running { cancelled, halt, .. } = seat {
-                *cancelled = true;
+            if let Seat::Running(run) = seat {
+                run.cancelled = true;
                 if at_once {
-                    halt.now();
+                    run.halt.now();
                 } else {
-                    halt.gently();
+                    run.halt.gently();
                 }
             }
         }
@@ -187,7 +211,7 @@ impl Board {
             match seat {
                 Seat::Queued { .. } => count.queued += 1,
                 Seat::Granted => count.granted += 1,
-                Seat::Running { .. } => count.running += 1,
+                Seat::Running(_) => count.running += 1,
                 Seat::Ended(_) => count.ended += 1,
             }
         }
@@ -206,7 +230,7 @@ impl Inner {
                     .values()
                     .filter(|seat| match seat {
                         Seat::Granted => true,
-                        Seat::Running { hooks, .. } => *hooks == hooks_too,
+                        Seat::Running(run) => run.hooks == hooks_too,
                         Seat::Queued { .. } | Seat::Ended(_) => false,
                     })
                     .count()
@@ -225,7 +249,7 @@ impl Inner {
     fn next(&self) -> Option<ObjectKey> {
         let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
         for (key, seat) in &self.seats {
-            if matches!(seat, Seat::Granted | Seat::Running { .. }) {
+            if matches!(seat, Seat::Granted | Seat::Running(_)) {
                 *at_work.entry(&key.namespace).or_default() += 1;
             }
         }
@@ -236,7 +260,7 @@ impl Inner {
                     let load = at_work.get(&*key.namespace).copied().unwrap_or(0);
                     Some(((*priority, load, *ticket), key))
                 }
-                Seat::Granted | Seat::Running { .. } | Seat::Ended(_) => None,
+                Seat::Granted | Seat::Running(_) | Seat::Ended(_) => None,
             })
             .min_by_key(|(rank, _)| *rank)
             .map(|(_, key)| key.clone())
@@ -319,6 +343,20 @@ mod tests {
         }
         board.ask(&key("n", "plain"), Priority::Changed);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_object_that_is_gone() {
+        let (board, _) = board(2);
+        for name in ["running", "waiting"] {
+            board.ask(&key("n", name), Priority::Changed);
+        }
+        assert!(board.start(&key("n", "running"), "1", false, Box::new(Deaf)));
+        board.forget(&key("n", "running"));
+        board.forget(&key("n", "waiting"));
+        assert_eq!(board.occupancy(), Occupancy { running: 1, ..Occupancy::default() });
+        board.end(&key("n", "running"), outcome("1"));
+        assert_eq!(board.occupancy(), Occupancy::default());
     }
 
     #[test]

@@ -45,17 +45,20 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         }
         None => (View::Pending, Claim::Ours, HealthView::default()),
     };
-    let inputs = match &desired {
-        Some(desired) => inputs(context, object, &key, desired, &memory),
-        None => InputsView::Stale,
-    };
+    let inputs = desired.as_ref().and_then(|desired| inputs(context, object, &key, desired, &memory));
+    let sources_unseen = desired.is_some() && inputs.is_none();
+    // Without a valid spec nothing is looked up.
+    let inputs = inputs.unwrap_or(if desired.is_some() { InputsView::Underway } else { InputsView::Stale });
     let (dependencies, cycle) = match &desired {
         Some(desired) => dependencies::look(&context.main, object, &key, &desired.depends_on),
         None => (Vec::new(), None),
     };
     let unseen = matches!(records, View::Pending) || matches!(health.health, Health::Unknown { .. });
     let members_wanted = memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
-    if settling && policy.is_some() && (matches!(records, View::Pending) || (unseen && members_wanted)) {
+    if settling
+        && policy.is_some()
+        && (matches!(records, View::Pending) || sources_unseen || (unseen && members_wanted))
+    {
         return Gathered::NotYet;
     }
     let payload = policy.as_ref().and_then(|policy| {
@@ -134,7 +137,12 @@ fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timesta
         return HealthView { health: Health::Healthy, live_since: Some(context.started), present: Vec::new() };
     };
     context.live.want(release, &inventory.members, now);
-    context.live.health_of(&inventory.members)
+    let mut view = context.live.health_of(&inventory.members);
+    // What is not in view is not known to be gone.
+    if view.live_since.is_none() {
+        view.present.clone_from(&inventory.members);
+    }
+    view
 }
 
 /// References whose versions decide whether the inputs have to be looked up again.
@@ -145,15 +153,17 @@ pub(super) fn references(key: &ObjectKey, desired: &Desired) -> Vec<Ref> {
     refs
 }
 
-fn inputs(context: &Context, object: &HelmRelease, key: &ObjectKey, desired: &Desired, memory: &Memory) -> InputsView {
-    match fingerprint(context, object, key, desired) {
-        Some(fingerprint) => {
-            let schedule = schedule(context, &desired.policy, desired.version.is_moving());
-            context.inputs.look(key, &fingerprint, memory.desired.as_ref(), schedule)
-        }
-        // The versions of the sources are not in view yet; the index wakes the object when they are.
-        None => InputsView::Underway,
-    }
+/// `None` while the versions of the sources are not in view; the index wakes the object when they are.
+fn inputs(
+    context: &Context,
+    object: &HelmRelease,
+    key: &ObjectKey,
+    desired: &Desired,
+    memory: &Memory,
+) -> Option<InputsView> {
+    let fingerprint = fingerprint(context, object, key, desired)?;
+    let schedule = schedule(context, &desired.policy, desired.version.is_moving());
+    Some(context.inputs.look(key, &fingerprint, memory.desired.as_ref(), schedule))
 }
 
 pub(super) fn schedule(context: &Context, policy: &Policy, moving: bool) -> Schedule {

@@ -23,9 +23,17 @@ pub struct Prepared {
 }
 
 enum State {
-    Underway,
-    Failed { problem: InputsProblem, at: Timestamp },
-    Known { inputs: Inputs, look_again: Option<Timestamp> },
+    /// With what the look-up before found for the same sources: a range is looked up again beside a release that goes
+    /// on as it is.
+    Underway(Option<Inputs>),
+    Failed {
+        problem: InputsProblem,
+        at: Timestamp,
+    },
+    Known {
+        inputs: Inputs,
+        look_again: Option<Timestamp>,
+    },
 }
 
 struct Entry {
@@ -67,7 +75,10 @@ impl InputsIndex {
     ) -> InputsView {
         let mut entries = self.lock();
         match entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint) {
-            Some(Entry { state: State::Underway, .. }) => InputsView::Underway,
+            Some(Entry { state: State::Underway(None), .. }) => InputsView::Underway,
+            Some(Entry { state: State::Underway(Some(known)), .. }) => {
+                InputsView::Known { inputs: known.clone(), look_again: None }
+            }
             Some(Entry { state: State::Failed { problem, at }, tries, .. }) => {
                 InputsView::Failed { problem: problem.clone(), tries: *tries, at: *at }
             }
@@ -92,11 +103,13 @@ impl InputsIndex {
     pub fn begin(&self, key: &ObjectKey, fingerprint: &str) -> bool {
         let mut entries = self.lock();
         let same = entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint);
-        if matches!(same, Some(Entry { state: State::Underway, .. })) {
-            return false;
-        }
+        let known = match same.map(|entry| &entry.state) {
+            Some(State::Underway(_)) => return false,
+            Some(State::Known { inputs, .. }) => Some(inputs.clone()),
+            Some(State::Failed { .. }) | None => None,
+        };
         let tries = same.map_or(0, |entry| entry.tries);
-        let entry = Entry { fingerprint: fingerprint.into(), state: State::Underway, tries, prepared: None };
+        let entry = Entry { fingerprint: fingerprint.into(), state: State::Underway(known), tries, prepared: None };
         entries.insert(key.clone(), entry);
         true
     }
@@ -120,7 +133,15 @@ impl InputsIndex {
             }
             Err(problem) => {
                 entry.tries = entry.tries.saturating_add(1);
-                entry.state = State::Failed { problem, at: now };
+                entry.state = match &entry.state {
+                    // A repository that is away for a moment takes nothing from a release that is as declared.
+                    State::Underway(Some(known)) if problem.transient => {
+                        State::Known { inputs: known.clone(), look_again: schedule.next(now, key) }
+                    }
+                    State::Underway(_) | State::Failed { .. } | State::Known { .. } => {
+                        State::Failed { problem, at: now }
+                    }
+                };
             }
         }
     }

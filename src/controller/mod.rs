@@ -226,7 +226,7 @@ impl Context {
     fn forget(&self, key: &ObjectKey, release: Option<&ReleaseKey>) {
         self.inputs.forget(key);
         self.values.refer(key, Vec::new());
-        self.board.withdraw(key);
+        self.board.forget(key);
         self.judging.forget(key);
         self.passed(key);
         if let Some(release) = release {

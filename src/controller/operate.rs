@@ -125,7 +125,7 @@ async fn ready(context: &Context, attempt: &Attempt, records: &Records) -> Resul
     Ok(Invocation {
         release: policy.key(),
         command,
-        history_max: records.history_max(policy.max_history),
+        history_max: records.history_max_for(policy.max_history, operation.target),
         timeout,
         wall_clock: timeout.saturating_add(WALL_CLOCK_EXTRA),
         wait_for_hooks,

@@ -7,7 +7,7 @@ use crate::{
     api::HelmRelease,
     cluster::{self, ClusterError, Target},
     plan::{Action, Plan},
-    release::{Memory, Snapshot},
+    release::Snapshot,
     status::{Event, EventKind, Rendered},
     types::ObjectKey,
 };
@@ -21,9 +21,12 @@ pub(super) async fn write(
     plan: &Plan,
     rendered: Rendered,
 ) -> Result<Arc<HelmRelease>, ClusterError> {
-    let put_off = plan.defers_status(snapshot) && !remembers_more(&snapshot.memory, &plan.memory);
-    let gone = plan.action == Action::RemoveFinalizer;
-    if put_off || gone || object.status.as_ref() == Some(&rendered.status) {
+    // The last write to an object that goes is the removal of its finalizer; what happened is told all the same.
+    if plan.action == Action::RemoveFinalizer {
+        tell(context, &object, plan, rendered.events);
+        return Ok(object);
+    }
+    if plan.defers_status(snapshot) || object.status.as_ref() == Some(&rendered.status) {
         context.metrics.passes.with_label_values(&["unchanged"]).inc();
         return Ok(object);
     }
@@ -45,16 +48,14 @@ pub(super) async fn write(
     if let Some(ready) = rendered.status.conditions.first() {
         tracing::info!(object = %key, ready = ready.status, reason = ready.reason, message = ready.message, "status");
     }
-    for event in rendered.events {
-        context.events.say(about(&written, plan, event));
-    }
+    tell(context, &written, plan, rendered.events);
     Ok(written)
 }
 
-/// Whether a plan remembers something that must not be put off: all but what every pass finds out by itself.
-fn remembers_more(before: &Memory, after: &Memory) -> bool {
-    let found_anew = |memory: &Memory| Memory { observed_generation: 0, desired: None, ..memory.clone() };
-    found_anew(before) != found_anew(after)
+fn tell(context: &Context, object: &HelmRelease, plan: &Plan, events: Vec<Event>) {
+    for event in events {
+        context.events.say(about(object, plan, event));
+    }
 }
 
 fn about(object: &HelmRelease, plan: &Plan, event: Event) -> cluster::Event {

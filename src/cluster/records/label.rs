@@ -33,7 +33,6 @@ pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedR
     if label("name") != Some(key.name.as_str()) || label("version")?.parse() != Ok(revision) {
         return None;
     }
-    let written = label("modifiedAt").or_else(|| label("createdAt")).and_then(|text| text.parse().ok());
     let record = Record {
         revision,
         status: RecordStatus::parse(label("status")?),
@@ -41,7 +40,14 @@ pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedR
         owner: label(LABEL_OWNER).map(OwnerId::from_label),
         stamp: label(LABEL_REVISION).and_then(|text| text.parse().ok()),
         verified: label(LABEL_VERIFIED).and_then(|text| text.parse().ok()),
-        written: written.unwrap_or(0),
+        written: written(meta),
     };
     Some(VersionedRecord { version: number(meta.resource_version.as_deref()), record })
+}
+
+/// When the Secret was last written, in seconds since 1970, as the API server says. helm's own label `modifiedAt` is not
+/// it: helm 4.3 copies that to the next revision together with the user's labels, where it tells an earlier time.
+fn written(meta: &ObjectMeta) -> i64 {
+    let managers = meta.managed_fields.iter().flatten().filter_map(|fields| fields.time.as_ref());
+    managers.chain(&meta.creation_timestamp).map(|time| time.0.as_second()).max().unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! Folds of the record index.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 
 use super::*;
@@ -194,4 +195,16 @@ fn name_with_a_revision_in_it_is_read_from_the_end() {
     let (index, _) = index();
     listed(&index, [secret("a.v1", 3, "deployed", 5)], 9);
     assert_eq!(statuses(&index, "a.v1"), [(3, Deployed)]);
+}
+
+#[test]
+fn record_is_as_old_as_the_api_server_says_and_not_as_a_copied_label_says() {
+    let mut meta = secret("web", 2, "pending-upgrade", 7).metadata;
+    let written = |meta: &ObjectMeta| versioned_record(meta).unwrap().record.written;
+    assert_eq!(written(&meta), 0);
+    let time = |second| serde_json::from_value(json!(Timestamp::from_second(second).unwrap())).unwrap();
+    meta.creation_timestamp = Some(time(1_800_000_000));
+    assert_eq!(written(&meta), 1_800_000_000);
+    meta.managed_fields = Some(vec![serde_json::from_value(json!({"time": "2027-01-15T08:00:07Z"})).unwrap()]);
+    assert_eq!(written(&meta), 1_800_000_007);
 }

@@ -76,7 +76,9 @@ fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
     // The labels of a rollback are those of its target, its number among them.
     let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
     let planned = draft.operation(kind, Cause::Retry, target);
-    let operation = Operation { revision: newest.revision, digest: Some(digest), ..planned };
+    // It began when helm wrote the record: history is matched with records by that.
+    let started = Timestamp::from_second(newest.written).unwrap_or(planned.started).min(planned.started);
+    let operation = Operation { revision: newest.revision, digest: Some(digest), started, ..planned };
     let because =
         Because::Judging { label: draft.label_of(&operation), until: operation.deadline, member: None, why: None };
     draft.memory.operation = Some(operation);
