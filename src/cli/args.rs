@@ -81,6 +81,15 @@ pub(super) struct ClusterArgs {
     /// Service account, in the namespace of each object, for releases that name none
     #[arg(long, value_name = "NAME")]
     pub(super) default_service_account: Option<String>,
+    /// Act only while holding a lease, so that several operators can stand by for each other
+    #[arg(long)]
+    pub(super) leader_elect: bool,
+    /// Name of the lease; operators that watch different namespaces need different ones
+    #[arg(long, default_value = "helm-release-operator", value_name = "NAME")]
+    pub(super) lease_name: String,
+    /// Namespace of the lease [default: that of the pod, else `default`]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(super) lease_namespace: Option<String>,
     /// Added to the user agent, to tell this operator's requests apart
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(super) user_agent_suffix: Option<String>,

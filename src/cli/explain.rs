@@ -94,6 +94,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
         metrics: Metrics::new()?,
         holder: "explain".into(),
         started,
+        lease: None,
     });
     let (snapshot, plan) = controller::look(&assembled, &ObjectKey::new(&namespace, &name)).await?;
     let mut text = tell(&snapshot, &plan);

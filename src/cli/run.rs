@@ -17,7 +17,7 @@ use super::{
     endpoints, logging,
 };
 use crate::{
-    cluster::{self, Scope},
+    cluster::{self, LeaseSettings, Scope},
     controller::{self, Context, Parts, Program, Settings, Slots},
     helm::{ClusterAccess, RunnerSettings},
     metrics::{Metrics, MetricsError},
@@ -27,6 +27,8 @@ use crate::{
 
 /// Threads that run passes. They compute little; helm's processes need the cores.
 const WORKERS: usize = 2;
+/// Where a pod finds the name of its namespace.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 #[derive(Debug, thiserror::Error)]
 enum RunError {
@@ -44,6 +46,8 @@ enum RunError {
     Directory { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("cannot listen on {address}: {source}; choose another address with --listen")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("{0}")]
+    Deposed(#[from] controller::Deposed),
     #[error("{0}")]
     System(#[from] std::io::Error),
 }
@@ -70,7 +74,9 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     logging::start(log_format, &log_level)?;
     let ChartArgs { data_dir, default_repository, allow_http } = charts;
     let directories = Directories::make(&data_dir)?;
+    let started = Timestamp::now();
     let (config, access) = reach(&to_cluster, &directories.private).await?;
+    let lease = lease(&to_cluster, holder(started));
     let ClusterArgs { watch_namespaces, default_service_account, .. } = to_cluster;
     let HelmArgs { helm, helm_slots, hook_slots, drain_seconds } = helm;
     let listener = endpoints::bind(listen).await.map_err(|source| RunError::Listen { address: listen, source })?;
@@ -97,7 +103,6 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     } else {
         Scope::Namespaces(watch_namespaces.into_iter().map(Into::into).collect())
     };
-    let started = Timestamp::now();
     let assembled = controller::assemble(Parts {
         client: cluster::connect(config)?,
         scope: scope.clone(),
@@ -108,16 +113,18 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
         metrics: Metrics::new()?,
         holder: holder(started),
         started,
+        lease,
     });
     let context = Arc::clone(assembled.context());
     let stop = CancellationToken::new();
     let pulse: Arc<dyn endpoints::Pulse> = Arc::new(Beat(Arc::clone(&context)));
     let serving = tokio::spawn(endpoints::serve(listener, context.metrics.clone(), pulse, stop.clone()));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), ?scope, "serving");
-    controller::run(assembled, signalled()?).await;
+    let ended = controller::run(assembled, signalled()?).await;
     stop.cancel();
     // It ends at once: it only waits for its next connection.
     drop(serving.await);
+    ended?;
     tracing::info!("ended");
     Ok(())
 }
@@ -155,6 +162,18 @@ async fn reach(args: &ClusterArgs, private: &Path) -> Result<(kube::Config, Clus
         None => (cluster::Access::InCluster, access::in_cluster()?),
     };
     Ok((cluster::config(&from, suffix).await?, access))
+}
+
+fn lease(args: &ClusterArgs, holder: Box<str>) -> Option<LeaseSettings> {
+    let pod = || std::fs::read_to_string(POD_NAMESPACE).ok().map(|text| text.trim().to_owned());
+    // A kubeconfig may lead to another cluster than the pod's.
+    let own = || if args.kubeconfig.is_none() { pod() } else { None };
+    let namespace = args.lease_namespace.clone().or_else(own).filter(|name| !name.is_empty());
+    args.leader_elect.then(|| LeaseSettings {
+        namespace: namespace.unwrap_or_else(|| "default".to_owned()).into(),
+        name: args.lease_name.as_str().into(),
+        holder,
+    })
 }
 
 /// One and a half helm processes for each core, rounded up: fewer leave a core idle, more make all of them slower.

@@ -27,6 +27,9 @@ pub enum ClusterError {
     /// The answer is not what was asked for.
     #[error("the answer was not understood: {0}")]
     Malformed(Box<str>),
+    /// A write that was not made: another operator may be leading by now.
+    #[error("this operator does not lead")]
+    NotLeading,
     /// There is no usable way to a cluster.
     #[error("the access to the cluster is not usable: {0}")]
     Access(Box<str>),
@@ -44,6 +47,7 @@ impl ClusterError {
             Self::Unreachable(_) => "Unreachable",
             Self::Timeout => "Timeout",
             Self::Malformed(_) => "Malformed",
+            Self::NotLeading => "NotLeading",
             Self::Access(_) => "Access",
         }
     }

@@ -10,6 +10,7 @@ mod run;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
@@ -47,7 +48,8 @@ pub enum MemberLook {
 #[derive(Debug)]
 pub struct LiveIndex {
     scope: Scope,
-    started: Timestamp,
+    /// Milliseconds since 1970.
+    started: AtomicI64,
     state: Mutex<State>,
     pods: Arc<Mutex<Pods>>,
     /// Something is to be watched that is not watched yet.
@@ -65,7 +67,17 @@ struct State {
 impl LiveIndex {
     /// `started` is when the operator began to look.
     pub fn new(scope: Scope, started: Timestamp, wakes: Wakes<ReleaseKey>) -> Self {
+        let started = AtomicI64::new(started.as_millisecond());
         Self { scope, started, state: Mutex::default(), pods: Arc::default(), more: Arc::default(), wakes }
+    }
+
+    /// It is now that the operator begins to look: it has stood by before.
+    pub fn look_from(&self, now: Timestamp) {
+        self.started.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    fn started(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.started.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// These are the members of the release from now on; their kinds are watched. Cheap when nothing has changed.
@@ -80,7 +92,7 @@ impl LiveIndex {
             return;
         }
         let release = Arc::new(release.clone());
-        let since = (now.duration_since(self.started) >= STARTED_AFTER).then_some(self.started);
+        let since = (now.duration_since(self.started()) >= STARTED_AFTER).then(|| self.started());
         for member in members {
             if state.kinds.get(&member.api_version, &member.kind).is_none() {
                 let watch = KindWatch::new(&member.api_version, &member.kind, since);
@@ -122,7 +134,7 @@ impl LiveIndex {
 
     /// Since when all kinds of these members are seen live; `None` while one is not.
     pub fn live_since(&self, members: &[Member]) -> Option<Timestamp> {
-        locked(&self.state).live_since(members, &self.scope, self.started)
+        locked(&self.state).live_since(members, &self.scope, self.started())
     }
 
     /// The health of a release, from its members and the pods that are watched at this moment.
@@ -139,7 +151,7 @@ impl LiveIndex {
         let present = members.iter().zip(&looks).filter(|(_, look)| is_there(look)).map(|(member, _)| member.clone());
         HealthView {
             health,
-            live_since: state.live_since(members, &self.scope, self.started),
+            live_since: state.live_since(members, &self.scope, self.started()),
             present: present.collect(),
         }
     }

@@ -116,12 +116,24 @@ enum End {
 }
 
 /// Follows one API until its kind is gone from the API server; that alone ends it, after a last `Refused`.
-pub(super) async fn follow<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, mut fold: impl FnMut(Change<K>))
+pub(super) async fn follow<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, fold: impl FnMut(Change<K>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    follow_selected(api, (labels, None), pulse, fold).await;
+}
+
+/// As [`follow`], selected by labels and by fields.
+async fn follow_selected<K>(
+    api: Api<K>,
+    (labels, fields): (Option<&str>, Option<&str>),
+    pulse: Pulse,
+    mut fold: impl FnMut(Change<K>),
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
     let mut backoff = DefaultBackoff::default();
-    let mut follower = Follower { api, labels, pulse, version: None, lost: None };
+    let mut follower = Follower { api, labels, fields, pulse, version: None, lost: None };
     let mut refusals = 0;
     loop {
         let began = Instant::now();
@@ -156,6 +168,18 @@ where
     }
 }
 
+/// As [`follow_builtin`], for the one object of that name.
+pub(super) async fn follow_named<K>(api: Api<K>, name: &str, pulse: Pulse, mut fold: impl FnMut(Change<K>))
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let fields = format!("metadata.name={name}");
+    loop {
+        follow_selected(api.clone(), (None, Some(&fields)), pulse.clone(), &mut fold).await;
+        sleep(MISSING_PAUSE).await;
+    }
+}
+
 /// As [`follow`], for a kind that is or will be there; never ends.
 pub(super) async fn follow_builtin<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, mut fold: impl FnMut(Change<K>))
 where
@@ -170,6 +194,7 @@ where
 struct Follower<'a, K> {
     api: Api<K>,
     labels: Option<&'a str>,
+    fields: Option<&'a str>,
     pulse: Pulse,
     /// Where to watch from; `None` when a list is needed.
     version: Option<String>,
@@ -201,6 +226,7 @@ where
         fold(Change::Begin);
         let mut page = ListParams::default().limit(PAGE_OBJECTS);
         page.label_selector = self.labels.map(ToOwned::to_owned);
+        page.field_selector = self.fields.map(ToOwned::to_owned);
         loop {
             let list =
                 timeout(PAGE_DEADLINE, self.api.list(&page)).await.map_err(|_| End::Broken(ClusterError::Timeout))?;
@@ -222,6 +248,7 @@ where
     async fn watch(&mut self, version: &str, fold: &mut impl FnMut(Change<K>)) -> End {
         let mut params = WatchParams::default().timeout(WATCH_SECONDS);
         params.label_selector = self.labels.map(ToOwned::to_owned);
+        params.field_selector = self.fields.map(ToOwned::to_owned);
         let events = match timeout(OPEN_DEADLINE, self.api.watch(&params, version)).await {
             Ok(Ok(events)) => events,
             Ok(Err(error)) => return failure(error),

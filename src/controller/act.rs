@@ -66,7 +66,7 @@ pub(super) async fn act(
                 inspect(context, key, policy, *revision);
             }
         }
-        Action::Ask(priority) => context.board.ask(key, *priority),
+        Action::Ask(priority) => context.board.ask(key, *priority, context.inputs.has_hooks(key)),
         Action::Withdraw => context.board.withdraw(key),
         Action::Cancel => context.board.cancel(key),
         Action::Acknowledge { operation } => {

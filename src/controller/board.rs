@@ -32,8 +32,8 @@ pub trait Halt: Send {
 }
 
 enum Seat {
-    Queued { priority: Priority, ticket: u64 },
-    Granted,
+    Queued { priority: Priority, ticket: u64, hooks: bool },
+    Granted { hooks: bool },
     Running(Run),
     Ended(Outcome),
 }
@@ -91,22 +91,26 @@ impl Board {
         match self.lock().seats.get(key) {
             None => Flight::Idle,
             Some(Seat::Queued { .. }) => Flight::Queued,
-            Some(Seat::Granted) => Flight::Granted,
+            Some(Seat::Granted { .. }) => Flight::Granted,
             Some(Seat::Running(run)) => Flight::Running { operation: run.operation.clone(), cancelled: run.cancelled },
             Some(Seat::Ended(outcome)) => Flight::Ended(outcome.clone()),
         }
     }
 
-    /// Queues. A place that is there already gets the more urgent priority.
-    pub fn ask(&self, key: &ObjectKey, priority: Priority) {
+    /// Queues for the pool of runs with hooks, or for the other. A place that is there already gets the more urgent
+    /// priority.
+    pub fn ask(&self, key: &ObjectKey, priority: Priority, hooks: bool) {
         let mut inner = self.lock();
         let ticket = inner.tickets;
         inner.tickets += 1;
         match inner.seats.get_mut(key) {
-            Some(Seat::Queued { priority: known, .. }) => *known = (*known).min(priority),
-            Some(Seat::Granted | Seat::Running(_) | Seat::Ended(_)) => {}
+            Some(Seat::Queued { priority: known, hooks: pool, .. }) => {
+                *known = (*known).min(priority);
+                *pool = hooks;
+            }
+            Some(Seat::Granted { .. } | Seat::Running(_) | Seat::Ended(_)) => {}
             None => {
-                inner.seats.insert(key.clone(), Seat::Queued { priority, ticket });
+                inner.seats.insert(key.clone(), Seat::Queued { priority, ticket, hooks });
             }
         }
         let granted = inner.grant(self.slots);
@@ -117,7 +121,7 @@ impl Board {
     /// Gives back a place in the queue or a slot that is not used.
     pub fn withdraw(&self, key: &ObjectKey) {
         let mut inner = self.lock();
-        if matches!(inner.seats.get(key), Some(Seat::Queued { .. } | Seat::Granted)) {
+        if matches!(inner.seats.get(key), Some(Seat::Queued { .. } | Seat::Granted { .. })) {
             inner.seats.remove(key);
         }
         let granted = inner.grant(self.slots);
@@ -129,7 +133,7 @@ impl Board {
     #[must_use]
     pub fn start(&self, key: &ObjectKey, operation: &str, hooks: bool, halt: Box<dyn Halt>) -> bool {
         let mut inner = self.lock();
-        if inner.closed || !matches!(inner.seats.get(key), Some(Seat::Granted)) {
+        if inner.closed || !matches!(inner.seats.get(key), Some(Seat::Granted { .. })) {
             return false;
         }
         let run = Run { operation: operation.into(), hooks, cancelled: false, orphan: false, halt };
@@ -210,7 +214,7 @@ impl Board {
         for seat in self.lock().seats.values() {
             match seat {
                 Seat::Queued { .. } => count.queued += 1,
-                Seat::Granted => count.granted += 1,
+                Seat::Granted { .. } => count.granted += 1,
                 Seat::Running(_) => count.running += 1,
                 Seat::Ended(_) => count.ended += 1,
             }
@@ -225,45 +229,42 @@ impl Inner {
     fn grant(&mut self, slots: Slots) -> Vec<ObjectKey> {
         let mut granted = Vec::new();
         while !self.closed {
-            let busy = |hooks_too: bool| {
-                self.seats
-                    .values()
-                    .filter(|seat| match seat {
-                        Seat::Granted => true,
-                        Seat::Running(run) => run.hooks == hooks_too,
-                        Seat::Queued { .. } | Seat::Ended(_) => false,
-                    })
-                    .count()
-            };
-            if busy(false) > slots.computing || busy(true) > slots.waiting {
-                break;
-            }
-            let Some(key) = self.next() else { break };
-            self.seats.insert(key.clone(), Seat::Granted);
+            let Some((key, hooks)) = self.next(self.has_room(slots, false), self.has_room(slots, true)) else { break };
+            self.seats.insert(key.clone(), Seat::Granted { hooks });
             granted.push(key);
         }
         granted
     }
 
-    /// The most urgent; among equals from the namespace with the fewest at work, then who came first.
-    fn next(&self) -> Option<ObjectKey> {
+    fn has_room(&self, slots: Slots, pool: bool) -> bool {
+        let busy = self.seats.values().filter(|seat| match seat {
+            Seat::Granted { hooks } => *hooks == pool,
+            Seat::Running(run) => run.hooks == pool,
+            Seat::Queued { .. } | Seat::Ended(_) => false,
+        });
+        busy.count() <= if pool { slots.waiting } else { slots.computing }
+    }
+
+    /// The most urgent of the pools that have room; among equals from the namespace with the fewest at work, then who
+    /// came first.
+    fn next(&self, computing: bool, waiting: bool) -> Option<(ObjectKey, bool)> {
         let mut at_work: BTreeMap<&str, usize> = BTreeMap::new();
         for (key, seat) in &self.seats {
-            if matches!(seat, Seat::Granted | Seat::Running(_)) {
+            if matches!(seat, Seat::Granted { .. } | Seat::Running(_)) {
                 *at_work.entry(&key.namespace).or_default() += 1;
             }
         }
         self.seats
             .iter()
             .filter_map(|(key, seat)| match seat {
-                Seat::Queued { priority, ticket } => {
+                Seat::Queued { priority, ticket, hooks } if (*hooks && waiting) || (!*hooks && computing) => {
                     let load = at_work.get(&*key.namespace).copied().unwrap_or(0);
-                    Some(((*priority, load, *ticket), key))
+                    Some(((*priority, load, *ticket), key, *hooks))
                 }
-                Seat::Granted | Seat::Running(_) | Seat::Ended(_) => None,
+                Seat::Queued { .. } | Seat::Granted { .. } | Seat::Running(_) | Seat::Ended(_) => None,
             })
-            .min_by_key(|(rank, _)| *rank)
-            .map(|(_, key)| key.clone())
+            .min_by_key(|(rank, ..)| *rank)
+            .map(|(_, key, hooks)| (key.clone(), hooks))
     }
 }
 
@@ -306,7 +307,7 @@ mod tests {
     fn one_grant_is_given_ahead_of_a_free_slot_and_the_next_after_an_end() {
         let (board, woken) = board(1);
         for name in ["a", "b", "c"] {
-            board.ask(&key("n", name), Priority::Changed);
+            board.ask(&key("n", name), Priority::Changed, false);
         }
         assert_eq!(*woken.lock().unwrap(), [key("n", "a"), key("n", "b")]);
         assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
@@ -323,11 +324,11 @@ mod tests {
     #[test]
     fn urgent_goes_first_then_the_namespace_with_less_at_work() {
         let (board, _) = board(1);
-        board.ask(&key("busy", "1"), Priority::Changed);
-        board.ask(&key("busy", "2"), Priority::Changed);
-        board.ask(&key("busy", "3"), Priority::Retry);
-        board.ask(&key("calm", "4"), Priority::Retry);
-        board.ask(&key("busy", "5"), Priority::Repair);
+        board.ask(&key("busy", "1"), Priority::Changed, false);
+        board.ask(&key("busy", "2"), Priority::Changed, false);
+        board.ask(&key("busy", "3"), Priority::Retry, false);
+        board.ask(&key("calm", "4"), Priority::Retry, false);
+        board.ask(&key("busy", "5"), Priority::Repair, false);
         board.withdraw(&key("busy", "2"));
         assert_eq!(board.flight(&key("busy", "5")), Flight::Granted);
         board.withdraw(&key("busy", "5"));
@@ -337,11 +338,15 @@ mod tests {
     #[test]
     fn runs_with_hooks_leave_the_computing_slots_free() {
         let (board, _) = board(1);
-        for name in ["a", "b", "c", "d"] {
-            board.ask(&key("n", name), Priority::Changed);
-            assert!(board.start(&key("n", name), name, true, Box::new(Deaf)), "{name}");
+        let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        for name in &names {
+            board.ask(&key("n", name), Priority::Changed, true);
+            let started = board.start(&key("n", name), name, true, Box::new(Deaf));
+            // Eight run, and one is granted ahead.
+            assert_eq!(started, board.occupancy().running <= 9 && board.occupancy().queued == 0, "{name}");
         }
-        board.ask(&key("n", "plain"), Priority::Changed);
+        assert_eq!(board.occupancy(), Occupancy { running: 9, queued: 11, ..Occupancy::default() });
+        board.ask(&key("n", "plain"), Priority::Changed, false);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
     }
 
@@ -349,7 +354,7 @@ mod tests {
     fn nothing_is_kept_of_an_object_that_is_gone() {
         let (board, _) = board(2);
         for name in ["running", "waiting"] {
-            board.ask(&key("n", name), Priority::Changed);
+            board.ask(&key("n", name), Priority::Changed, false);
         }
         assert!(board.start(&key("n", "running"), "1", false, Box::new(Deaf)));
         board.forget(&key("n", "running"));
@@ -362,10 +367,10 @@ mod tests {
     #[test]
     fn a_closed_board_grants_nothing_and_keeps_what_ended() {
         let (board, _) = board(2);
-        board.ask(&key("n", "a"), Priority::Changed);
+        board.ask(&key("n", "a"), Priority::Changed, false);
         assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
         board.close();
-        board.ask(&key("n", "b"), Priority::Repair);
+        board.ask(&key("n", "b"), Priority::Repair, false);
         assert!(!board.start(&key("n", "b"), "2", false, Box::new(Deaf)));
         board.end(&key("n", "a"), outcome("1"));
         assert_eq!(board.occupancy(), Occupancy { queued: 1, ended: 1, ..Occupancy::default() });

@@ -31,7 +31,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
     };
     let memory = object.status.clone().map(Memory::from).unwrap_or_default();
-    let settling = now.duration_since(context.started) < SETTLING;
+    let settling = now.duration_since(context.since()) < SETTLING;
     let policy = match &spec {
         Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy.clone()),
         Spec::Invalid { policy: None, .. } => None,
@@ -134,7 +134,7 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
 
 fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timestamp) -> HealthView {
     let Some(inventory) = &memory.inventory else {
-        return HealthView { health: Health::Healthy, live_since: Some(context.started), present: Vec::new() };
+        return HealthView { health: Health::Healthy, live_since: Some(context.since()), present: Vec::new() };
     };
     context.live.want(release, &inventory.members, now);
     let mut view = context.live.health_of(&inventory.members);
@@ -168,7 +168,7 @@ fn inputs(
 
 pub(super) fn schedule(context: &Context, policy: &Policy, moving: bool) -> Schedule {
     let interval = SignedDuration::try_from(policy.interval.as_std()).ok().filter(|_| moving);
-    Schedule { interval, since: context.started }
+    Schedule { interval, since: context.since() }
 }
 
 /// Digest of what the inputs come from. `None` while a version is not in view.

@@ -146,6 +146,12 @@ impl InputsIndex {
         }
     }
 
+    /// Whether the chart that a look-up found has hooks; helm waits for those.
+    pub fn has_hooks(&self, key: &ObjectKey) -> bool {
+        let entries = self.lock();
+        entries.get(key).and_then(|entry| entry.prepared.as_ref()).is_some_and(|prepared| prepared.chart.facts.hooks)
+    }
+
     /// Hands over what a look-up found, for the run that it was made for.
     pub fn take(&self, key: &ObjectKey) -> Option<Arc<Prepared>> {
         self.lock().get_mut(key)?.prepared.take()

@@ -39,10 +39,13 @@ use tokio_util::task::TaskTracker;
 pub use board::{Board, Slots};
 pub use look::{LookError, look};
 pub use program::Program;
-pub use run::{Assembled, Parts, assemble, run};
+pub use run::{Assembled, Deposed, Parts, assemble, run};
 
 use crate::{
-    cluster::{ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
+    cluster::{
+        ClusterError, Discovery, Events, Leadership, LiveIndex, MainIndex, RecordIndex, Ref, Requests, Standing,
+        ValuesIndex, Wakes,
+    },
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
@@ -94,7 +97,9 @@ pub struct Context {
     pub board: Board,
     /// Name of this process and when it started, as it stands in an intent.
     pub holder: Box<str>,
-    pub started: Timestamp,
+    pub leadership: Leadership,
+    /// Milliseconds since 1970 from which on this operator looks after releases.
+    since: AtomicI64,
     inputs: InputsIndex,
     payloads: Payloads,
     judging: Judging,
@@ -160,16 +165,34 @@ impl Context {
         self.last_pass.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Whether the loop makes progress: work in hand and no pass for long means that it does not.
+    /// When this operator began to look after releases: when it started, or when it came to lead.
+    pub fn since(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.since.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// From now on releases are looked after; what was not seen before proves nothing.
+    fn look_from(&self, now: Timestamp) {
+        self.since.store(now.as_millisecond(), Ordering::Relaxed);
+        self.live.look_from(now);
+        self.beat(now);
+    }
+
+    /// Whether the loop makes progress: work in hand and no pass for long means that it does not. Without the task
+    /// that renews the lease nothing will ever be done again.
     pub fn is_alive(&self, now: Timestamp) -> bool {
+        if matches!(self.leadership.standing(), Standing::Lost(_)) {
+            return false;
+        }
         let occupancy = self.board.occupancy();
         let last = Timestamp::from_millisecond(self.last_pass.load(Ordering::Relaxed)).unwrap_or(now);
         occupancy.ended + occupancy.granted == 0 || now.duration_since(last) < STUCK_AFTER
     }
 
-    /// Whether the views that every decision needs are live.
+    /// Whether the views that every decision needs are live, and it is known who leads: a standby is ready too.
     pub fn is_ready(&self) -> bool {
-        self.main.standing() == View::Is(()) && self.records.standing() == View::Is(())
+        self.leadership.standing() != Standing::Looking
+            && self.main.standing() == View::Is(())
+            && self.records.standing() == View::Is(())
     }
 
     fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {

@@ -193,6 +193,10 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation) -> E
             return Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message });
         }
     };
+    // The slot, or the program, may have been waited for.
+    if !context.leadership.may_act() {
+        return Ended::Cancelled;
+    }
     let identity = identity(&attempt.key, attempt.desired.as_ref(), context);
     let run = runner.run(&invocation, &context.access, &identity, &attempt.stop).await;
     drop(slot);

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -31,11 +31,13 @@ pub struct Program {
     settings: RunnerSettings,
     // Held over the detection on purpose: whoever comes meanwhile waits for its answer instead of asking again.
     state: Mutex<State>,
+    /// As in [`State::Ready`], for those who only count.
+    found: OnceLock<Arc<Runner>>,
 }
 
 impl Program {
     pub fn new(binary: PathBuf, settings: RunnerSettings) -> Self {
-        Self { binary, settings, state: Mutex::new(State::Unknown) }
+        Self { binary, settings, state: Mutex::new(State::Unknown), found: OnceLock::new() }
     }
 
     /// Runs helm, once it is there.
@@ -49,6 +51,7 @@ impl Program {
         match self.find().await {
             Ok(runner) => {
                 tracing::info!(helm = %runner.helm().version(), binary = %self.binary.display(), "helm found");
+                let _ = self.found.set(Arc::clone(&runner));
                 *state = State::Ready(Arc::clone(&runner));
                 Ok(runner)
             }
@@ -66,11 +69,8 @@ impl Program {
         Ok(Arc::new(Runner::new(helm, self.settings.clone())?))
     }
 
-    /// Processes started so far and running now, for metrics.
+    /// Processes started so far and running now.
     pub fn processes(&self) -> (u64, usize) {
-        match self.state.try_lock().as_deref() {
-            Ok(State::Ready(runner)) => (runner.started(), runner.running()),
-            Ok(State::Unknown | State::Missing { .. }) | Err(_) => (0, 0),
-        }
+        self.found.get().map_or((0, 0), |runner| (runner.started(), runner.running()))
     }
 }

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub helm_running: IntGauge,
     pub queued: IntGauge,
     pub running: IntGauge,
+    /// 1 for the operator that acts, 0 for one that stands by.
+    pub leader: IntGauge,
+    /// Attempts to get or keep the lease, by result: `renewed`, `conflict`, `error`.
+    pub lease_renewals: IntCounterVec,
     /// Objects that could not be read.
     pub malformed: IntCounter,
     /// Events that were dropped because the queue was full.
@@ -67,6 +71,12 @@ impl Metrics {
             helm_running: gauge("helm_processes_running", "helm processes that are running.")?,
             queued: gauge("board_queued", "Releases that wait for a helm slot.")?,
             running: gauge("board_running", "Releases that helm works on.")?,
+            leader: gauge("leader", "1 for the operator that acts, 0 for one that stands by.")?,
+            lease_renewals: counters(
+                "lease_renewals_total",
+                "Attempts to get or keep the lease, by result.",
+                &["result"],
+            )?,
             malformed: counter("malformed_objects_total", "Objects that could not be read.")?,
             events_dropped: counter("events_dropped_total", "Events dropped because their queue was full.")?,
             registry,

@@ -80,3 +80,15 @@ fn pure_rooms_know_no_clock_no_file_and_no_network() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[test]
+fn stories_wait_for_what_they_need_and_never_sleep() {
+    let mut found = Vec::new();
+    for source in files::below(&["tests/integration", "tests/stage", "tests/demo", "tests/planner", "benches"]) {
+        let mut paths = Paths::default();
+        paths.visit_file(&source.syntax);
+        let sleeps = paths.0.iter().any(|path| path.last().is_some_and(|last| last == "sleep"));
+        found.extend(sleeps.then_some(source.path));
+    }
+    assert!(found.is_empty(), "wait on a predicate with a deadline instead: {found:#?}");
+}

@@ -25,7 +25,7 @@ const OBJECT: &str = "unicorn-release";
 const RELEASE: &str = "unicorn";
 
 /// How long a step may take; many times what it takes.
-const STEP_LIMIT: Duration = Duration::from_secs(120);
+const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the broken colour gets to become ready.
 const BROKEN_TIMEOUT: &str = "15s";

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::scenario::Scenario;
+use crate::ground::Land;
+use crate::scenario::{Scenario, web};
 use crate::tests;
 
 tests![
@@ -12,6 +13,7 @@ tests![
     times_and_numbers_are_bounded,
     printed_columns_are_the_promised_ones,
     status_is_unobserved_from_the_first_moment,
+    malformed_object_is_said_and_the_others_go_on,
 ];
 
 /// Fails unless the spec is refused with these words.
@@ -76,4 +78,27 @@ fn status_is_unobserved_from_the_first_moment(s: &Scenario<'_>) {
     s.declare("a", &json!({}));
     let object = s.object("/apis/helmrelease.dev/v1alpha1", "helmreleases", "a").unwrap();
     assert_eq!(object["status"], json!({ "observedGeneration": -1 }), "no operator runs in this scenario");
+}
+
+fn malformed_object_is_said_and_the_others_go_on(_: &Scenario<'_>) {
+    // A land of its own, whose definition lets everything pass, as one of another version of the operator might.
+    let land = Land::new().unwrap();
+    let mut definition = helm_release_operator::api::crd();
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = anything;
+    land.cluster.apply_value(None, &definition).unwrap();
+    let s = &Scenario::new(&land, "lenient".to_owned()).unwrap();
+    let malformed = json!({ "releaseVersion": { "no": "text" }, "timeout": 7 });
+    s.eventually("the lenient definition is served", || s.try_declare("malformed", &malformed).ok());
+    s.declare("good", &web("1.0.0", json!({})));
+    let _operator = s.operate();
+    s.deployed("good", 1);
+    s.eventually("the malformed object is told what is wrong", || {
+        let object = s.object("/apis/helmrelease.dev/v1alpha1", "helmreleases", "malformed")?;
+        let conditions = object["status"]["conditions"].as_array()?;
+        let ready = conditions.iter().find(|one| one["type"] == "Ready")?;
+        (ready["status"] == "False" && ready["reason"] == "InvalidSpec").then_some(())
+    });
+    s.declare("malformed", &web("1.0.0", json!({})));
+    s.deployed("malformed", 1);
 }

@@ -1,5 +1,7 @@
 //! Ends without a word, of helm and of the operator.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
 use serde_json::json;
@@ -17,6 +19,8 @@ tests![
     operator_killed_in_a_rollback_recovers,
     operator_that_is_asked_to_end_ends_in_order,
     operator_killed_after_any_of_its_writes_recovers,
+    broken_connections_are_taken_up_again,
+    late_watches_lead_to_the_same_end,
 ];
 
 /// Makes helm's next write of a Deployment wait for ever, with its pending record written before.
@@ -167,4 +171,38 @@ fn operator_killed_after_any_of_its_writes_recovers(s: &Scenario<'_>) {
         assert!(object.status.unwrap().operation.is_none(), "killed after write {}", number + 1);
         none_pending(s, "a");
     }
+}
+
+fn broken_connections_are_taken_up_again(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.proxy.cut();
+    s.declare("a", &web("1.1.0", json!({})));
+    s.deployed("a", 2);
+    s.marked("a", 2);
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
+}
+
+fn late_watches_lead_to_the_same_end(s: &Scenario<'_>) {
+    let late = |info: &sandbox::proxy::RequestInfo| info.verb == Verb::Watch && !info.user_agent.starts_with("Helm/");
+    s.proxy.rule(Rule::new(late, Action::HoldWatch(Duration::from_secs(2))));
+    let operator = s.operate();
+    let spec = |version, outcome| {
+        web(version, json!({ "timeout": "15s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+    };
+    s.declare("a", &spec("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("1.1.0", "ready"));
+    s.deployed("a", 2);
+    s.declare("a", &spec("2.0.0", "never-ready"));
+    s.refused("a", "RolledBack");
+    s.marked("a", 4);
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 superseded, 4 deployed");
+    assert_eq!(s.config("a", "version"), "1.1.0");
+    s.declare("a", &spec("2.0.0", "ready"));
+    s.deployed("a", 5);
 }

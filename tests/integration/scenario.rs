@@ -71,7 +71,7 @@ impl<'a> Scenario<'a> {
             data: self.path("data"),
             repository: Some(self.repository.url()),
             suffix: self.namespace.clone(),
-            log_level: "debug",
+            log_level: "info,helm_release_operator=debug",
         }
     }
 

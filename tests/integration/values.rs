@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::Settings;
 use crate::tests;
 
 tests![
@@ -159,7 +160,7 @@ fn values_that_break_the_charts_schema_are_refused(s: &Scenario<'_>) {
 
 fn secret_values_are_told_nowhere(s: &Scenario<'_>) {
     const SECRET: &str = "swordfish-4711";
-    let operator = s.operate();
+    let operator = s.operate_with(&Settings { log_level: "debug", ..s.settings() });
     s.supply("Secret", "closed", "values.yaml", &format!("message: {SECRET}\nreplicas: not-a-number\n"));
     let sources = json!([{ "kind": "Secret", "name": "closed" }]);
     // What the API server refuses is quoted by helm, values included.

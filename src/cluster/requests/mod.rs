@@ -13,7 +13,7 @@ mod values;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::{Method, Request};
 use kube::Client;
 use kube::api::PatchParams;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ pub use values::ValuesData;
 use super::FIELD_MANAGER;
 use super::discovery::Discovery;
 use super::error::ClusterError;
+use super::lease::Leadership;
 
 /// A request, or why it can not be made.
 type Built = Result<Request<Vec<u8>>, kube::core::request::Error>;
@@ -38,15 +39,26 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Requests {
     client: Client,
     discovery: Arc<Discovery>,
+    leadership: Leadership,
 }
 
 impl Requests {
     pub fn new(client: Client, discovery: Arc<Discovery>) -> Self {
-        Self { client, discovery }
+        Self { client, discovery, leadership: Leadership::unelected() }
+    }
+
+    /// The same requests, of which only a leader's write.
+    #[must_use]
+    pub fn led_by(self, leadership: Leadership) -> Self {
+        Self { leadership, ..self }
     }
 
     async fn text(&self, request: Built) -> Result<String, ClusterError> {
         let request = request.map_err(kube::Error::BuildRequest)?;
+        // The one place that every write goes past: a leader that was is found out here at the latest.
+        if request.method() != Method::GET && !self.leadership.may_act() {
+            return Err(ClusterError::NotLeading);
+        }
         let answer = timeout(REQUEST_DEADLINE, self.client.request_text(request)).await;
         Ok(answer.map_err(|_| ClusterError::Timeout)??)
     }
