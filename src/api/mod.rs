@@ -6,8 +6,8 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, CrdsPolicy, DeletionPolicy, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef, Upgrade,
-    UpgradeFailure, ValuesFrom, ValuesKind,
+    Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef,
+    Upgrade, UpgradeFailure, ValuesFrom, ValuesKind,
 };
 pub use status::{
     ConditionType, CrdsLeftAlone, DIFFERING_CRDS_MAX, Deployed, Desired, Failures, HISTORY_MAX, Handled,

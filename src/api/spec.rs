@@ -76,6 +76,13 @@ pub struct HelmReleaseSpec {
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
 
+    /// Other releases that an install or upgrade of this one waits for, also of other namespaces that the operator
+    /// watches: with the tenancy that there is, whoever may write releases is trusted with the state of all of them.
+    /// What is deployed is not disturbed when one of them fails later, and deleting follows no order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub depends_on: Vec<Dependency>,
+
     /// Do nothing until this is false again; conditions go on being judged. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -195,6 +202,25 @@ impl CrdsPolicy {
             Self::Skip => "Skip",
         }
     }
+}
+
+/// A release that has to be ready first.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependency {
+    /// Name of the HelmRelease object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its namespace. Default: the namespace of this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// When it counts as ready: a CEL expression over `self` (this object) and `dep` (the other one), as they are read
+    /// from the API server but without `spec.values`, which may hold secrets, and without managedFields. Default: its
+    /// Ready condition is True for its present generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub ready_when: Option<String>,
 }
 
 /// Policy for the first install.

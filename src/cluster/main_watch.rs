@@ -1,5 +1,6 @@
 //! The watch of `HelmRelease`s: the store that passes read, who claims which release, and what is malformed.
 
+mod dependents;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,17 @@ pub struct Malformed {
     pub deleting: bool,
     /// What serde says is wrong.
     pub error: Box<str>,
+}
+
+/// What is seen of an object that another depends on.
+#[derive(Debug, Clone)]
+pub enum Seen {
+    There(Arc<HelmRelease>),
+    Missing,
+    /// Nobody looks into its namespace.
+    Unwatched,
+    /// It may be there; says why that is not known.
+    Hidden(Box<str>),
 }
 
 /// Whom to tell what.
@@ -86,6 +98,10 @@ impl MainIndex {
     /// Takes in what the watch at `place` says.
     pub fn fold(&self, place: usize, change: Change<DeserializeGuard<HelmRelease>>) {
         let wakes = locked(&self.objects).fold(&self.scope, place, change);
+        self.tell(wakes);
+    }
+
+    fn tell(&self, wakes: Vec<Wake>) {
         for wake in wakes {
             match wake {
                 Wake::Changed(key) => self.wakes.changed.wake(key),
@@ -96,9 +112,10 @@ impl MainIndex {
     }
 
     /// Takes in the answer to a write of our own: the next pass sees it however late the watch is, and the watch does
-    /// not wake anybody for it.
+    /// not wake its object for it. Who depends on the object is woken now.
     pub fn observe(&self, written: HelmRelease) {
-        locked(&self.objects).observe(&self.scope, written);
+        let wakes = locked(&self.objects).observe(&self.scope, written);
+        self.tell(wakes);
     }
 
     /// For kube's controller; ready after the first complete list.
@@ -113,6 +130,28 @@ impl MainIndex {
     /// All objects that name a release, the oldest first.
     pub fn claimants(&self, release: &ReleaseKey) -> Vec<Claimant> {
         locked(&self.objects).claimants(release)
+    }
+
+    /// An object that another depends on, as far as it is seen.
+    pub fn dependency(&self, key: &ObjectKey) -> Seen {
+        let Some(place) = self.scope.place(&key.namespace) else { return Seen::Unwatched };
+        let objects = locked(&self.objects);
+        if let Some(object) = objects.get(key) {
+            return Seen::There(object);
+        }
+        if objects.malformed(key).is_some() {
+            return Seen::Hidden("it cannot be read".into());
+        }
+        match objects.standing_of(place) {
+            View::Is(()) => Seen::Missing,
+            View::Pending => Seen::Hidden("it is not in view".into()),
+            View::Refused(why) => Seen::Hidden(format!("it cannot be watched: {why}").into()),
+        }
+    }
+
+    /// The way from an object over what it depends on back to itself, if there is one.
+    pub fn cycle(&self, key: &ObjectKey) -> Option<Vec<ObjectKey>> {
+        locked(&self.objects).cycle(key)
     }
 
     pub fn malformed(&self, key: &ObjectKey) -> Option<Malformed> {

@@ -34,7 +34,7 @@ pub use error::ClusterError;
 pub use events::{EVENTS_MAX, Event, EventKind, Events};
 pub use lease::{Election, Leadership, LeaseSettings, Lost, RUN_UNTIL, START_UNTIL, Standing};
 pub use live::{LiveIndex, MemberLook, PodsAsked};
-pub use main_watch::{Claimant, MainIndex, MainWakes, Malformed};
+pub use main_watch::{Claimant, MainIndex, MainWakes, Malformed, Seen};
 pub use records::{RecordIndex, RecordsRead, VersionedRecord};
 pub use requests::{REQUEST_DEADLINE, RecordData, Requests, Target, ValuesData};
 pub use scope::Scope;

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, inputs::Schedule};
+use super::{Context, dependencies, inputs::Schedule};
 use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
@@ -49,6 +49,10 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     let sources_unseen = desired.is_some() && inputs.is_none();
     // Without a valid spec nothing is looked up.
     let inputs = inputs.unwrap_or(if desired.is_some() { InputsView::Underway } else { InputsView::Stale });
+    let (dependencies, cycle) = match &desired {
+        Some(desired) => dependencies::look(&context.main, object, &key, &desired.depends_on),
+        None => (Vec::new(), None),
+    };
     let unseen = matches!(records, View::Pending) || matches!(health.health, Health::Unknown { .. });
     let members_wanted = memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
     if settling
@@ -69,6 +73,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         spec,
         claim,
         inputs,
+        dependencies,
+        cycle,
         records,
         payload,
         health,

@@ -8,6 +8,7 @@ mod act;
 mod aftermath;
 mod board;
 mod definitions;
+mod dependencies;
 mod gather;
 mod inputs;
 mod judging;

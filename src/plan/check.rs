@@ -2,7 +2,7 @@
 //! on every pass.
 
 use super::{Action, Because, Plan, Wake};
-use crate::release::{Claim, Flight, OperationKind, Record, Records, Snapshot, Spec};
+use crate::release::{Claim, DependencyState, Flight, OperationKind, Record, Records, Snapshot, Spec};
 
 /// What is wrong with a plan; empty when nothing is.
 #[must_use]
@@ -31,6 +31,9 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
             let deploys = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
             let quarantined = digest.is_some_and(|digest| plan.memory.quarantine_of(digest).is_some());
             must(!(deploys && quarantined), "a quarantined digest is not tried again");
+            let held = snapshot.cycle.is_some()
+                || snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
+            must(!(deploys && held), "an install or upgrade waits for its dependencies");
             must(!(deploys && digest.is_none()), "an install or upgrade names its digest");
             let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
             let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::{InputsProblem, LeftAlone, Member, OperationKind, Why};
+use crate::release::{DependencyView, InputsProblem, LeftAlone, Member, OperationKind, Why};
 
 /// The reason behind a plan: exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,10 @@ pub enum Because {
         revision: u32,
     },
     Inputs(InputsProblem),
+    /// A release that this one depends on is not ready.
+    DependencyNotReady(DependencyView),
+    /// The dependencies lead back to the object; the way there.
+    DependencyCycle(Vec<Box<str>>),
     /// An install or upgrade failed and nothing was rolled back.
     AttemptFailed {
         kind: OperationKind,

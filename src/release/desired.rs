@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use crate::{
     api::{CrdsPolicy, DeletionPolicy, HelmRelease, InstallFailure, UpgradeFailure, ValuesKind},
     types::{
-        ChartName, Duration, DurationError, NameError, Namespace, ReleaseKey, ReleaseName, VersionError, VersionRequest,
+        ChartName, Duration, DurationError, Expression, ExpressionError, NameError, Namespace, ObjectKey, ReleaseKey,
+        ReleaseName, VersionError, VersionRequest,
     },
 };
 
@@ -44,6 +45,8 @@ pub enum SpecError {
     History(u32),
     #[error("spec.targetNamespace {0} is not the object's own; a foreign namespace needs spec.serviceAccountName")]
     ForeignNamespace(Namespace),
+    #[error("spec.dependsOn[{index}].readyWhen, {source}")]
+    ReadyWhen { index: usize, source: ExpressionError },
     #[error("the object has no namespace")]
     NoNamespace,
 }
@@ -67,6 +70,7 @@ pub struct Desired {
     pub values_from: Vec<ValuesSource>,
     pub service_account: Option<Box<str>>,
     pub create_namespace: bool,
+    pub depends_on: Vec<Dependency>,
     pub policy: Policy,
 }
 
@@ -130,6 +134,19 @@ fn deletion() -> DeletionPolicy {
     DeletionPolicy::Uninstall
 }
 
+/// Another release that has to be ready first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependency {
+    pub object: ObjectKey,
+    /// Over [`Dependency::NAMES`]; absent means that its condition Ready tells.
+    pub ready_when: Option<Expression>,
+}
+
+impl Dependency {
+    /// What an expression may name: the object itself, and the one that it depends on.
+    pub const NAMES: [&'static str; 2] = ["self", "dep"];
+}
+
 /// One entry of `valuesFrom`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValuesSource {
@@ -186,9 +203,35 @@ impl Desired {
             values_from: spec.values_from.iter().map(source).collect(),
             service_account,
             create_namespace: spec.create_namespace.unwrap_or(false),
+            depends_on: depends_on(object)?,
             policy: policy(object, key)?,
         })
     }
+}
+
+/// The objects that an object depends on, each once, in the order in which it names them.
+pub fn dependency_keys(object: &HelmRelease) -> Vec<ObjectKey> {
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    let mut keys = Vec::new();
+    for dependency in &object.spec.depends_on {
+        let key = ObjectKey::new(dependency.namespace.as_deref().unwrap_or(own), &dependency.name);
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+fn depends_on(object: &HelmRelease) -> Result<Vec<Dependency>, SpecError> {
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    let parse = |(index, dependency): (usize, &crate::api::Dependency)| {
+        let ready_when = dependency.ready_when.as_deref().map(|source| Expression::parse(source, &Dependency::NAMES));
+        Ok(Dependency {
+            object: ObjectKey::new(dependency.namespace.as_deref().unwrap_or(own), &dependency.name),
+            ready_when: ready_when.transpose().map_err(|source| SpecError::ReadyWhen { index, source })?,
+        })
+    };
+    object.spec.depends_on.iter().enumerate().map(parse).collect()
 }
 
 fn source(from: &crate::api::ValuesFrom) -> ValuesSource {

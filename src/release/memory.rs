@@ -261,22 +261,24 @@ impl From<HelmReleaseStatus> for Memory {
                 complete: i.complete,
                 members: i.objects.into_iter().map(Member::from).collect(),
             }),
-            history: status
-                .history
-                .into_iter()
-                .map(|h| HistoryEntry {
-                    revision: h.revision,
-                    action: h.action,
-                    version: h.version.into(),
-                    digest: digest(&h.digest),
-                    cause: Cause::parse(&h.cause),
-                    result: h.result,
-                    start: h.start,
-                    end: h.end,
-                })
-                .collect(),
+            history: status.history.into_iter().map(HistoryEntry::from).collect(),
             definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<api::HistoryEntry> for HistoryEntry {
+    fn from(wire: api::HistoryEntry) -> Self {
+        Self {
+            revision: wire.revision,
+            action: wire.action,
+            version: wire.version.into(),
+            digest: ReleaseDigest::parse(&wire.digest).ok(),
+            cause: Cause::parse(&wire.cause),
+            result: wire.result,
+            start: wire.start,
+            end: wire.end,
         }
     }
 }

@@ -15,7 +15,9 @@ mod view;
 
 pub use crate::api::OperationKind;
 pub use definitions::LeftAlone;
-pub use desired::{Desired, Policy, SpecDefaults, SpecError, ValuesSource, policy_of_names, release_key};
+pub use desired::{
+    Dependency, Desired, Policy, SpecDefaults, SpecError, ValuesSource, dependency_keys, policy_of_names, release_key,
+};
 pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
@@ -23,7 +25,8 @@ pub use record::{
     ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record, RecordStatus, Records,
 };
 pub use snapshot::{
-    Claim, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object, Payload, Snapshot, Spec,
+    Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,
+    Payload, Snapshot, Spec,
 };
 pub use values::{ValuesError, merge, set_path};
 pub use verdict::{Fault, Health, Member, Verdict, Why};

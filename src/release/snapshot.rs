@@ -19,6 +19,12 @@ pub struct Snapshot {
     pub claim: Claim,
     #[serde(default)]
     pub inputs: InputsView,
+    /// The releases that an install or upgrade waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<DependencyView>,
+    /// Where the dependencies lead back to this object: the way there, from this object to this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<Vec<Box<str>>>,
     pub records: View<Records>,
     /// What the payload of the newest record told, if it was read.
     #[serde(default)]
@@ -81,6 +87,27 @@ pub enum Claim {
     Ours,
     /// Another object is the owner; namespace and name.
     Theirs(Box<str>),
+}
+
+/// A release that this one depends on; namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DependencyView {
+    pub name: Box<str>,
+    pub state: DependencyState,
+}
+
+/// How a dependency is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DependencyState {
+    Ready,
+    /// There, and not ready.
+    Waiting {
+        why: Box<str>,
+    },
+    Missing,
+    /// The operator does not look into its namespace.
+    Unwatched,
 }
 
 /// What is known of the inputs of helm.

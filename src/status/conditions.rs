@@ -54,7 +54,8 @@ pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan) -> Vec
     writer.put(ConditionType::Ready, ready, reason, message.clone());
     // Abnormal-true, as kstatus reads them: absent means no.
     if reconciling {
-        let why = if ready == Truth::False { Reason::Retrying } else { Reason::Progressing };
+        let waits = reason == Reason::DependencyNotReady;
+        let why = if ready == Truth::False && !waits { Reason::Retrying } else { Reason::Progressing };
         writer.put(ConditionType::Reconciling, Truth::True, why, message.clone());
     }
     if stalled {

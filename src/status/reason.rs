@@ -43,6 +43,7 @@ reasons! {
     RollbackFailed: "helm could not roll back.", "Read the message; it is tried again by itself.";
     ChartUnavailable: "The chart cannot be had.", "Correct spec.chart or releaseVersion, or repair the repository.";
     ValuesUnavailable: "An object or key that valuesFrom names cannot be used.", "Create or correct it; the watch notices.";
+    DependencyNotReady: "A release that spec.dependsOn names is not ready.", "Wait; the message names it and what is missing. A cycle needs a change of spec.dependsOn.";
     InvalidSpec: "The spec cannot be acted on.", "Correct what the message names.";
     NotOurs: "A release of that name exists and was made by somebody else.", "Choose another releaseName, or remove that release.";
     ClaimedByAnother: "Another object owns the release.", "Delete one of the two objects, or give one another releaseName.";

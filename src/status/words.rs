@@ -6,7 +6,7 @@ use super::{Reason, bounded};
 use crate::{
     api::OperationKind,
     plan::{Because, Next, View},
-    release::{InputsProblemKind, Member},
+    release::{DependencyState, DependencyView, InputsProblem, InputsProblemKind, Member},
 };
 
 /// Longest message of a condition, in bytes: a paragraph, not a log.
@@ -72,14 +72,8 @@ pub(super) fn say(because: &Because) -> Saying {
             );
             (Truth::False, Reason::NotOurs, message, Going::Stalled)
         }
-        Because::Inputs(problem) => {
-            let (reason, going) = match problem.kind {
-                InputsProblemKind::Chart => (Reason::ChartUnavailable, Going::Working),
-                InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
-                InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
-            };
-            (Truth::False, reason, problem.message.to_string(), going)
-        }
+        Because::Inputs(problem) => inputs(problem),
+        Because::DependencyNotReady(_) | Because::DependencyCycle(_) => dependency(because),
         Because::Unhealthy { label, member, why } => {
             let message = format!("{label} is deployed, but {member} is not healthy: {}", why.text);
             (Truth::False, Reason::Unhealthy, message, Going::Rest)
@@ -146,6 +140,35 @@ fn view(because: &Because) -> Said {
         ),
         _ => unsaid(),
     }
+}
+
+fn inputs(problem: &InputsProblem) -> Said {
+    let (reason, going) = match problem.kind {
+        InputsProblemKind::Chart => (Reason::ChartUnavailable, Going::Working),
+        InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
+        InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
+    };
+    (Truth::False, reason, problem.message.to_string(), going)
+}
+
+fn dependency(because: &Because) -> Said {
+    let (message, going) = match because {
+        Because::DependencyNotReady(DependencyView { name, state }) => {
+            let missing = match state {
+                DependencyState::Ready => "it is looked at again",
+                DependencyState::Waiting { why } => why,
+                DependencyState::Missing => "it does not exist",
+                DependencyState::Unwatched => "its namespace is not watched by this operator",
+            };
+            (format!("waiting for HelmRelease {name}: {missing}"), Going::Working)
+        }
+        Because::DependencyCycle(way) => {
+            let message = format!("it depends on itself: {}; take one of these out of spec.dependsOn", way.join(" → "));
+            (message, Going::Stalled)
+        }
+        _ => return unsaid(),
+    };
+    (Truth::False, Reason::DependencyNotReady, message, going)
 }
 
 /// A because that belongs to another group. Each group is reached only through the exhaustive match of [`say`].

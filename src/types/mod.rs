@@ -4,6 +4,7 @@
 
 mod digest;
 mod duration;
+mod expression;
 mod names;
 mod range;
 mod redacted;
@@ -11,6 +12,7 @@ mod version;
 
 pub use digest::{ChartDigest, DigestError, ReleaseDigest};
 pub use duration::{DURATION_PATTERN, Duration, DurationError};
+pub use expression::{EXPRESSION_MAX_CHARS, EvaluationError, Expression, ExpressionError};
 pub use names::{ChartName, NameError, Namespace, ObjectKey, RELEASE_NAME_MAX_CHARS, ReleaseKey, ReleaseName};
 pub use range::{RangeError, VersionRange};
 pub use redacted::Redacted;

@@ -14,6 +14,7 @@ mod charts;
 mod crash;
 mod definitions;
 mod deletion;
+mod dependencies;
 mod helm3;
 mod history;
 mod idle;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 17] = [
+    let rooms: [(&str, &[(&str, Test)]); 18] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
@@ -68,6 +69,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("remediation", remediation::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
+        ("dependencies", dependencies::TESTS),
         ("ownership", ownership::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),

@@ -14,9 +14,9 @@ use super::super::requests::Target;
 use super::super::scope::Scope;
 use super::super::standing::Standing;
 use super::super::watch::{Change, number};
-use super::{Claimant, Malformed};
+use super::{Claimant, Malformed, dependents::Dependents};
 use crate::api::HelmRelease;
-use crate::release::{View, release_key};
+use crate::release::{View, dependency_keys, release_key};
 use crate::types::{ObjectKey, ReleaseKey};
 
 /// A copy of the whole object that kubectl leaves in it.
@@ -56,6 +56,7 @@ pub(super) struct Objects {
     watched: Vec<Watched>,
     seen: HashMap<ObjectKey, Seen>,
     claims: HashMap<ReleaseKey, Vec<ObjectKey>>,
+    dependents: Dependents,
 }
 
 impl Objects {
@@ -66,6 +67,7 @@ impl Objects {
             watched: (0..watches).map(|_| Watched::default()).collect(),
             seen: HashMap::new(),
             claims: HashMap::new(),
+            dependents: Dependents::default(),
         }
     }
 
@@ -86,6 +88,15 @@ impl Objects {
 
     pub(super) fn malformed(&self, key: &ObjectKey) -> Option<Malformed> {
         self.seen.get(key)?.malformed.as_deref().cloned()
+    }
+
+    /// Whether what is said of the objects of one place can be relied on.
+    pub(super) fn standing_of(&self, place: usize) -> View<()> {
+        self.watched.get(place).map_or(View::Pending, |watched| watched.standing.view(()))
+    }
+
+    pub(super) fn cycle(&self, key: &ObjectKey) -> Option<Vec<ObjectKey>> {
+        self.dependents.cycle(key)
     }
 
     pub(super) fn standing(&self) -> View<()> {
@@ -146,13 +157,18 @@ impl Objects {
         wakes
     }
 
-    pub(super) fn observe(&mut self, scope: &Scope, written: HelmRelease) {
-        let Some(key) = key_of(written.meta()) else { return };
+    /// Tells of others only: the watch passes over what is taken in here, so this is when those who depend on it hear.
+    pub(super) fn observe(&mut self, scope: &Scope, written: HelmRelease) -> Vec<Wake> {
+        let mut wakes = Vec::new();
+        let Some(key) = key_of(written.meta()) else { return wakes };
         let place = scope.place(&key.namespace).and_then(|place| self.watched.get(place));
         // What the watch has passed it has told already, a later deletion included.
         if place.is_some_and(|watched| version_of(written.meta()) > watched.seen) {
-            self.put(Ok(written), &mut Vec::new());
+            self.put(Ok(written), &mut wakes);
         }
+        let own = Wake::Changed(key);
+        wakes.retain(|wake| *wake != own);
+        wakes
     }
 
     fn put(&mut self, object: Result<HelmRelease, InvalidObject>, wakes: &mut Vec<Wake>) {
@@ -191,6 +207,7 @@ impl Objects {
                     self.claim(&key, claim.as_ref(), wakes);
                     seen.claim = claim;
                 }
+                self.dependents.set(&key, dependency_keys(&good));
                 self.writer.apply_watcher_event(&watcher::Event::Apply(good));
                 wakes.push(Wake::Changed(key.clone()));
             }
@@ -203,6 +220,7 @@ impl Objects {
                     deleting: invalid.metadata.deletion_timestamp.is_some(),
                     error: cut(&invalid.error, ERROR_MAX_BYTES).into(),
                 });
+                self.dependents.set(&key, Vec::new());
                 if seen.malformed.as_ref() != Some(&malformed) {
                     tracing::warn!(object = %key, error = %malformed.error, "malformed object passed by");
                     wakes.push(Wake::Malformed(key.clone()));
@@ -211,13 +229,20 @@ impl Objects {
                 self.drop_from_store(&key);
             }
         }
+        self.tell_dependents(&key, wakes);
         self.seen.insert(key, seen);
+    }
+
+    fn tell_dependents(&self, key: &ObjectKey, wakes: &mut Vec<Wake>) {
+        wakes.extend(self.dependents.of(key).cloned().map(Wake::Changed));
     }
 
     fn remove(&mut self, key: ObjectKey, wakes: &mut Vec<Wake>) {
         let Some(seen) = self.seen.remove(&key) else { return };
         self.unclaim(&key, seen.claim, wakes);
         self.drop_from_store(&key);
+        self.dependents.set(&key, Vec::new());
+        self.tell_dependents(&key, wakes);
         wakes.push(Wake::Gone(key));
     }
 

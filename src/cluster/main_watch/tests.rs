@@ -154,3 +154,43 @@ fn refused_namespace_keeps_nobody_waiting() {
     assert!(index.store().wait_until_ready().now_or_never().is_some());
     assert_eq!((index.standing(), index.store().len()), (View::Refused("no".into()), 1));
 }
+
+#[test]
+fn dependents_are_woken_by_every_change_of_what_they_wait_for() {
+    let (index, wakes) = index();
+    let waits = |version| object("a", version, &json!({"dependsOn": [{"name": "b"}]}));
+    listed(&index, [waits(1)], 5);
+    wakes.changed.taken();
+    assert!(matches!(index.dependency(&key("b")), Seen::Missing));
+    index.fold(0, Change::Applied(good("b", 6)));
+    assert_eq!(wakes.changed.taken(), [key("a"), key("b")], "it was created");
+    index.observe(good("b", 7).0.unwrap());
+    assert_eq!(wakes.changed.taken(), [key("a")], "our own write wakes those who wait, and not its object");
+    index.fold(0, Change::Applied(good("b", 7)));
+    assert_eq!(wakes.changed.taken(), [], "that was told already");
+    index.fold(0, Change::Applied(object("b", 8, &json!({"suspend": 1}))));
+    assert_eq!(wakes.changed.taken(), [key("a")], "it is malformed now");
+    assert!(matches!(index.dependency(&key("b")), Seen::Hidden(_)));
+    index.fold(0, Change::Deleted(good("b", 9)));
+    assert_eq!((wakes.changed.taken(), wakes.gone.taken()), (vec![key("a")], vec![key("b")]));
+    index.fold(0, Change::Applied(good("a", 10)));
+    index.fold(0, Change::Applied(good("b", 11)));
+    assert_eq!(wakes.changed.taken(), [key("a"), key("b")], "each for itself");
+    index.fold(0, Change::Applied(good("b", 12)));
+    assert_eq!(wakes.changed.taken(), [key("b")], "nobody waits any more");
+}
+
+#[test]
+fn cycle_is_seen_until_an_edit_breaks_it() {
+    let (index, wakes) = index();
+    let needs = |name, version, other: &str| object(name, version, &json!({"dependsOn": [{"name": other}]}));
+    listed(&index, [needs("a", 1, "b"), needs("b", 2, "a")], 5);
+    assert_eq!(index.cycle(&key("a")), Some(vec![key("a"), key("b"), key("a")]));
+    wakes.changed.taken();
+    index.fold(0, Change::Applied(good("b", 6)));
+    assert_eq!((index.cycle(&key("a")), wakes.changed.taken()), (None, vec![key("a"), key("b")]));
+    index.fold(0, Change::Applied(needs("b", 7, "b")));
+    assert_eq!(index.cycle(&key("b")), Some(vec![key("b"), key("b")]));
+    index.fold(0, Change::Deleted(needs("b", 8, "b")));
+    assert_eq!(index.cycle(&key("b")), None);
+}

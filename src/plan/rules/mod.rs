@@ -3,6 +3,7 @@
 mod attempt;
 mod definitions;
 mod deletion;
+mod dependency;
 mod deploy;
 mod foreign;
 mod inputs;
@@ -129,6 +130,12 @@ pub const RULES: &[Rule] = &[
         situation: "an attempt failed and the next one is not due",
         action: "wait, and say until when",
         decide: remediation::backoff,
+    },
+    Rule {
+        name: "dependency",
+        situation: "an install or upgrade is due, and a release that it depends on is not ready",
+        action: "wait for it by name; a cycle of dependencies waits until somebody breaks it",
+        decide: dependency::decide,
     },
     Rule {
         name: "deploy",

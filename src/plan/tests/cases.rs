@@ -25,7 +25,8 @@ macro_rules! variants {
 variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Ask Withdraw Start Cancel Acknowledge
     Mark Unlock);
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
-    ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs AttemptFailed RollingBack RolledBack RolledBackByUser
+    ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs DependencyNotReady
+    DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo);
 variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);

@@ -239,6 +239,8 @@ impl World {
             },
             claim: self.claim.clone(),
             inputs: self.inputs.clone(),
+            dependencies: Vec::new(),
+            cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
             payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
             health: HealthView {
