@@ -6,8 +6,10 @@ use super::{
     rules,
 };
 use crate::{
-    api::{HistoryResult, LastFailure},
-    release::{Deployed, Failures, Fault, HistoryEntry, Inputs, Operation, OperationKind, Quarantined},
+    release::{
+        Deployed, Failures, Fault, HistoryEntry, HistoryResult, Inputs, LastFailure, Operation, OperationKind,
+        Quarantined,
+    },
     types::ReleaseDigest,
 };
 

@@ -13,7 +13,7 @@ mod values;
 mod verdict;
 mod view;
 
-pub use crate::api::OperationKind;
+pub use crate::api::{DeletionPolicy, HistoryResult, InstallFailure, LastFailure, OperationKind, UpgradeFailure};
 pub use definitions::LeftAlone;
 pub use desired::{
     Dependency, Desired, Policy, SpecDefaults, SpecError, ValuesSource, dependency_keys, policy_of_names, release_key,

@@ -13,7 +13,7 @@ const TABLE: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("types", &[]),
     ("release", &["api", "types"]),
-    ("plan", &["api", "types", "release"]),
+    ("plan", &["types", "release"]),
     ("status", &["api", "types", "release", "plan"]),
     ("metrics", &["types"]),
     ("helm", &["types", "release", "metrics"]),

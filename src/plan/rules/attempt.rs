@@ -3,13 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::HistoryResult,
     plan::{
         Action, Because, View as Which, Wake,
         draft::{Decision, Draft},
         ending::Rejection,
     },
-    release::{Cause, Fault, Health, Operation, OperationKind, RecordStatus},
+    release::{Cause, Fault, Health, HistoryResult, Operation, OperationKind, RecordStatus},
 };
 
 /// After a start of the operator or a lost watch, objects are watched for this long, or for the release's timeout if

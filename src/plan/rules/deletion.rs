@@ -1,12 +1,11 @@
 //! The object is being deleted.
 
 use crate::{
-    api::DeletionPolicy,
     plan::{
         Action, Because, Note, Priority, View as Which,
         draft::{Decision, Draft},
     },
-    release::{Cause, Claim, OperationKind, View},
+    release::{Cause, Claim, DeletionPolicy, OperationKind, View},
 };
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {

@@ -1,12 +1,11 @@
 //! The desired digest is not deployed: install or upgrade.
 
 use crate::{
-    api::InstallFailure,
     plan::{
         Priority,
         draft::{Decision, Draft},
     },
-    release::{Cause, OperationKind, Record, RecordStatus},
+    release::{Cause, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the last rule always has an answer, but is a rule like the others")]

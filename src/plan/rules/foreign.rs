@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::HistoryResult,
     plan::{
         Action, Because, Note,
         draft::{Decision, Draft},
     },
-    release::{Deployed, Failures, ForeignAction, OperationKind, Payload, Quarantined, Record, RecordStatus},
+    release::{
+        Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Payload, Quarantined, Record, RecordStatus,
+    },
 };
 
 /// Reason of a quarantine that a person imposed.

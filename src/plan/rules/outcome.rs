@@ -1,15 +1,14 @@
 //! A run of helm has ended: what it means for the attempt. The record is believed before the exit code.
 
 use crate::{
-    api::{HistoryResult, LastFailure},
     plan::{
         Action, Because, Next, Note, backoff,
         draft::{Decision, Draft},
         ending::Rejection,
     },
     release::{
-        Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Inventory, Operation, OperationKind, Outcome,
-        RecordStatus, Records,
+        Ended, Failure, FailureClass, Fault, Flight, ForeignAction, HistoryResult, Inventory, LastFailure, Operation,
+        OperationKind, Outcome, RecordStatus, Records,
     },
 };
 

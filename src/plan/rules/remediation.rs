@@ -2,12 +2,11 @@
 
 use super::foreign::BY_USER;
 use crate::{
-    api::{HistoryResult, UpgradeFailure},
     plan::{
         Because, Next, Priority, View, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, HistoryEntry, OperationKind, Record, RecordStatus},
+    release::{Cause, Health, HistoryEntry, HistoryResult, OperationKind, Record, RecordStatus, UpgradeFailure},
 };
 
 /// Rolls back where the newest upgrade is bad and a verified revision is there to go back to.

@@ -1,12 +1,11 @@
 //! The desired digest is deployed: what is left is to judge it.
 
 use crate::{
-    api::{HistoryResult, InstallFailure},
     plan::{
         Action, Because, Next, Priority, View as Which, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, Inputs, OperationKind, Record, RecordStatus},
+    release::{Cause, Health, HistoryResult, Inputs, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
 /// The desired digest is what helm has deployed, by a run of ours.
