@@ -174,6 +174,10 @@ async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Re
     let Some(policy) = policy else { return Ok(()) };
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
+    // The view may be of the time before helm's last write: what is not pending is no lock, and stays as it is.
+    if helm::decode(&record.bytes).is_ok_and(|payload| !payload.status.is_pending()) {
+        return context.read_records(&release).await.map(drop);
+    }
     let description = "The helm process died; unlocked by helm-release-operator";
     // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
     let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };

@@ -115,6 +115,19 @@ pub struct Context {
     last_pass: AtomicI64,
 }
 
+/// Asks through a short absence of the API server: what helm left behind is not known by any other way, and the watches
+/// may still tell of the time before.
+async fn persistently<T, F>(ask: impl FnMut() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(READ_AGAIN_FIRST)
+        .with_max_delay(READ_AGAIN_LONGEST)
+        .with_max_times(READ_AGAIN_TIMES);
+    ask.retry(pauses).when(ClusterError::is_transient).await
+}
+
 impl Context {
     /// Brings a pass over an object soon.
     pub fn wake(&self, key: &ObjectKey) {
@@ -128,14 +141,9 @@ impl Context {
         Ok(read.records())
     }
 
-    /// As [`Self::read_records`], through a short absence of the API server: what helm left behind is not known by any
-    /// other way.
+    /// As [`Self::read_records`], as often as it takes.
     async fn read_records_again(&self, release: &ReleaseKey) -> Result<Records, ClusterError> {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(READ_AGAIN_FIRST)
-            .with_max_delay(READ_AGAIN_LONGEST)
-            .with_max_times(READ_AGAIN_TIMES);
-        (|| self.read_records(release)).retry(pauses).when(ClusterError::is_transient).await
+        persistently(|| self.read_records(release)).await
     }
 
     /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has
