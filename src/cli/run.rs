@@ -17,7 +17,7 @@ use super::{
     endpoints, logging,
 };
 use crate::{
-    cluster::{self, Scope},
+    cluster::{self, Clock, Scope},
     controller::{self, Context, Parts, Program, Settings, Slots},
     helm::{ClusterAccess, RunnerSettings},
     metrics::{Metrics, MetricsError},
@@ -100,10 +100,11 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     let started = Timestamp::now();
     let assembled = controller::assemble(Parts {
         client: cluster::connect(config)?,
+        clock: Clock::system(),
         scope: scope.clone(),
         settings,
-        sources: Sources::new(sources)?,
-        helm: Program::new(helm, runner),
+        charts: Box::new(Sources::new(sources)?),
+        helm: Box::new(Program::new(helm, runner)),
         access,
         metrics: Metrics::new()?,
         holder: holder(started),

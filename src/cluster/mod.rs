@@ -8,6 +8,7 @@
 //! The room decides nothing about releases, and holds no payload and no value of any object.
 
 mod client;
+mod clock;
 mod discovery;
 mod error;
 mod events;
@@ -24,6 +25,7 @@ mod wakes;
 mod watch;
 
 pub use client::{Access, config, connect};
+pub use clock::Clock;
 pub use discovery::{Discovery, Resolved};
 pub use error::ClusterError;
 pub use events::{EVENTS_MAX, Event, EventKind, Events};

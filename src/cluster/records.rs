@@ -16,6 +16,7 @@ use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
 pub(super) use label::{secret_name, versioned_record};
 
+use super::clock::Clock;
 use super::locked::locked;
 use super::scope::Scope;
 use super::wakes::Wakes;
@@ -51,10 +52,10 @@ impl RecordIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(&self, client: Client) {
+    pub async fn run(&self, client: Client, clock: &Clock) {
         let apis = self.scope.apis::<Meta>(&client);
         side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
-            follow_builtin(api, Some(LABELS), pulse.clone(), move |change| self.fold(place, change))
+            follow_builtin(api, Some(LABELS), pulse.clone(), clock, move |change| self.fold(place, change))
         }))
         .await;
     }

@@ -21,6 +21,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::clock::Clock;
 use super::error::ClusterError;
 
 /// Objects in a page of a list: what client-go asks for. Smaller pages cost time, larger ones memory.
@@ -88,8 +89,8 @@ impl<K> Change<K> {
 pub struct Pulse(Arc<AtomicI64>);
 
 impl Pulse {
-    fn beat(&self) {
-        self.0.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    fn beat(&self, now: Timestamp) {
+        self.0.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
     /// `None` before the first sign of life.
@@ -113,12 +114,17 @@ enum End {
 }
 
 /// Follows one API until its kind is gone from the API server; that alone ends it, after a last `Refused`.
-pub(super) async fn follow<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, mut fold: impl FnMut(Change<K>))
-where
+pub(super) async fn follow<K>(
+    api: Api<K>,
+    labels: Option<&str>,
+    pulse: Pulse,
+    clock: &Clock,
+    mut fold: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut backoff = DefaultBackoff::default();
-    let mut follower = Follower { api, labels, pulse, version: None, lost: None };
+    let mut follower = Follower { api, labels, pulse, clock, version: None, lost: None };
     loop {
         let began = Instant::now();
         let end = follower.round(&mut fold).await;
@@ -148,12 +154,17 @@ where
 }
 
 /// As [`follow`], for a kind that is or will be there; never ends.
-pub(super) async fn follow_builtin<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, mut fold: impl FnMut(Change<K>))
-where
+pub(super) async fn follow_builtin<K>(
+    api: Api<K>,
+    labels: Option<&str>,
+    pulse: Pulse,
+    clock: &Clock,
+    mut fold: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     loop {
-        follow(api.clone(), labels, pulse.clone(), &mut fold).await;
+        follow(api.clone(), labels, pulse.clone(), clock, &mut fold).await;
         sleep(MISSING_PAUSE).await;
     }
 }
@@ -170,6 +181,7 @@ struct Follower<'a, K> {
     api: Api<K>,
     labels: Option<&'a str>,
     pulse: Pulse,
+    clock: &'a Clock,
     /// Where to watch from; `None` when a list is needed.
     version: Option<String>,
     lost: Option<Instant>,
@@ -204,7 +216,7 @@ where
             let list =
                 timeout(PAGE_DEADLINE, self.api.list(&page)).await.map_err(|_| End::Broken(ClusterError::Timeout))?;
             let list = list.map_err(failure)?;
-            self.pulse.beat();
+            self.pulse.beat(self.clock.now());
             list.items.into_iter().for_each(|item| fold(Change::Listed(item)));
             page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
             if page.continue_token.is_some() {
@@ -213,7 +225,7 @@ where
             let version = list.metadata.resource_version.filter(|version| !version.is_empty());
             let version = version.ok_or(End::Refused("its list has no resource version".into()))?;
             self.lost = None;
-            fold(Change::Complete { at: Timestamp::now(), version: number(Some(&version)) });
+            fold(Change::Complete { at: self.clock.now(), version: number(Some(&version)) });
             return Ok(version);
         }
     }
@@ -226,9 +238,9 @@ where
             Ok(Err(error)) => return failure(error),
             Err(_) => return End::Broken(ClusterError::Timeout),
         };
-        self.pulse.beat();
+        self.pulse.beat(self.clock.now());
         self.lost = None;
-        fold(Change::Opened { at: Timestamp::now() });
+        fold(Change::Opened { at: self.clock.now() });
         let mut events = pin!(events);
         loop {
             let event = match timeout(SILENCE, events.next()).await {
@@ -237,7 +249,7 @@ where
                 Ok(None) => return End::Over,
                 Err(_) => return End::Broken(ClusterError::Timeout),
             };
-            self.pulse.beat();
+            self.pulse.beat(self.clock.now());
             let (change, version) = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let version = object.meta().resource_version.clone();

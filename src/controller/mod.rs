@@ -33,16 +33,17 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
-pub use program::Program;
-pub use run::{Assembled, Parts, assemble, run};
+pub use prepare::Charts;
+pub use program::{NoHelm, Program, RunsHelm};
+pub use run::{Assembled, Parts, Started, assemble, attend, run, start};
+pub use shutdown::drain;
 
 use crate::{
-    cluster::{ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
+    cluster::{Clock, ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
     release::{Records, Snapshot, SpecDefaults, View},
-    sources::Sources,
     types::{ObjectKey, ReleaseKey},
 };
 use inputs::InputsIndex;
@@ -76,9 +77,10 @@ pub struct Context {
     pub main: Arc<MainIndex>,
     pub discovery: Arc<Discovery>,
     client: Client,
+    pub clock: Clock,
     pub events: Arc<Events>,
-    pub sources: Sources,
-    pub helm: Program,
+    pub charts: Box<dyn Charts>,
+    pub helm: Box<dyn RunsHelm>,
     pub access: ClusterAccess,
     pub metrics: Metrics,
     pub board: Board,

@@ -5,8 +5,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
 use super::{Context, board::Halt, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
@@ -184,21 +182,21 @@ async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> R
 async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation) -> Ended {
     let slot = if invocation.wait_for_hooks { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
-        slot = slot.acquire() => slot,
+        biased;
         () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
         () = attempt.stop.now.cancelled() => return Ended::Cancelled,
-    };
-    let runner = match context.helm.runner().await {
-        Ok(runner) => runner,
-        Err(error) => {
-            let message = error.to_string().into();
-            return Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message });
-        }
+        slot = slot.acquire() => slot,
     };
     let identity = identity(&attempt.key, attempt.desired.as_ref(), context);
-    let run = runner.run(&invocation, &context.access, &identity, &attempt.stop).await;
+    let run = context.helm.run(&invocation, &context.access, &identity, &attempt.stop).await;
     drop(slot);
-    helm::ended(&run, &invocation.command)
+    match run {
+        Ok(run) => helm::ended(&run, &invocation.command),
+        Err(error) => {
+            let message = error.to_string().into();
+            Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message })
+        }
+    }
 }
 
 fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {
@@ -256,7 +254,7 @@ fn keeps(object: &serde_json::Value) -> bool {
 
 /// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
 async fn observe(context: &Context, attempt: &Attempt, release: &ReleaseKey, members: &[Member]) {
-    context.live.want(release, members, Timestamp::now());
+    context.live.want(release, members, context.clock.now());
     let judged = members.iter().filter(|member| crate::health::has_health(&member.api_version, &member.kind));
     for member in judged.take(MEMBERS_READ_MAX) {
         if attempt.stop.now.is_cancelled() {

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Mutex;
 
-use crate::helm::{Helm, HelmError, Runner, RunnerSettings};
+use crate::helm::{ClusterAccess, Helm, HelmError, Identity, Invocation, Run, Runner, RunnerSettings, Stop};
 
 /// How long a failure to find a usable helm counts: a hundred releases do not start a hundred processes to find out
 /// the same.
@@ -18,6 +19,21 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct NoHelm(Box<str>);
+
+/// Runs helm on a release.
+pub trait RunsHelm: Send + Sync {
+    /// From the start of a process to its end, however it ends.
+    fn run<'a>(
+        &'a self,
+        invocation: &'a Invocation,
+        access: &'a ClusterAccess,
+        identity: &'a Identity,
+        stop: &'a Stop,
+    ) -> BoxFuture<'a, Result<Run, NoHelm>>;
+
+    /// Processes started so far and running now, for metrics.
+    fn processes(&self) -> (u64, usize);
+}
 
 enum State {
     Unknown,
@@ -39,7 +55,7 @@ impl Program {
     }
 
     /// Runs helm, once it is there.
-    pub async fn runner(&self) -> Result<Arc<Runner>, NoHelm> {
+    async fn runner(&self) -> Result<Arc<Runner>, NoHelm> {
         let mut state = self.state.lock().await;
         match &*state {
             State::Ready(runner) => return Ok(Arc::clone(runner)),
@@ -65,9 +81,20 @@ impl Program {
         let helm = Helm::detect(&self.binary).await?;
         Ok(Arc::new(Runner::new(helm, self.settings.clone())?))
     }
+}
 
-    /// Processes started so far and running now, for metrics.
-    pub fn processes(&self) -> (u64, usize) {
+impl RunsHelm for Program {
+    fn run<'a>(
+        &'a self,
+        invocation: &'a Invocation,
+        access: &'a ClusterAccess,
+        identity: &'a Identity,
+        stop: &'a Stop,
+    ) -> BoxFuture<'a, Result<Run, NoHelm>> {
+        async move { Ok(self.runner().await?.run(invocation, access, identity, stop).await) }.boxed()
+    }
+
+    fn processes(&self) -> (u64, usize) {
         match self.state.try_lock().as_deref() {
             Ok(State::Ready(runner)) => (runner.started(), runner.running()),
             Ok(State::Unknown | State::Missing { .. }) | Err(_) => (0, 0),

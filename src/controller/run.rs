@@ -1,11 +1,12 @@
 //! Puts an operator together, and runs its loop until it is told to end.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, atomic::AtomicI64},
     time::Duration,
 };
 
-use futures::{Stream, StreamExt as _, future::ready, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _, future::ready, stream, stream::BoxStream};
 use jiff::Timestamp;
 use kube::{
     Client,
@@ -14,20 +15,19 @@ use kube::{
         reflector::ObjectRef,
     },
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Board, Context, Program, Settings,
+    Board, Charts, Context, RunsHelm, Settings,
     pass::{PassError, pass},
     shutdown,
 };
 use crate::{
     api::HelmRelease,
-    cluster::{Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes},
+    cluster::{Clock, Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes},
     helm::ClusterAccess,
     metrics::Metrics,
-    sources::Sources,
     status::render_malformed,
     types::{ObjectKey, ReleaseKey},
 };
@@ -38,10 +38,11 @@ const PASSES_MAX: u16 = 64;
 /// What an operator is put together from.
 pub struct Parts {
     pub client: Client,
+    pub clock: Clock,
     pub scope: Scope,
     pub settings: Settings,
-    pub sources: Sources,
-    pub helm: Program,
+    pub charts: Box<dyn Charts>,
+    pub helm: Box<dyn RunsHelm>,
     pub access: ClusterAccess,
     pub metrics: Metrics,
     pub holder: Box<str>,
@@ -68,7 +69,7 @@ impl Assembled {
 
 /// Puts an operator together. Nothing is asked for yet.
 pub fn assemble(parts: Parts) -> Assembled {
-    let Parts { client, scope, settings, sources, helm, access, metrics, holder, started } = parts;
+    let Parts { client, clock, scope, settings, charts, helm, access, metrics, holder, started } = parts;
     let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
     let discovery = Arc::new(Discovery::default());
     let waker = wakes.clone();
@@ -80,8 +81,9 @@ pub fn assemble(parts: Parts) -> Assembled {
         main: Arc::new(MainIndex::new(scope, main.clone())),
         discovery,
         client,
+        clock,
         events: Arc::new(Events::new(&holder)),
-        sources,
+        charts,
         helm,
         access,
         metrics,
@@ -103,18 +105,38 @@ pub fn assemble(parts: Parts) -> Assembled {
     Assembled { context: Arc::new(context), ears: Ears { main, releases } }
 }
 
+/// An operator whose indexes follow the API server. What is left is to make passes.
+pub struct Started {
+    pub context: Arc<Context>,
+    /// Objects to look at, in the order in which they were woken.
+    pub queue: BoxStream<'static, ObjectKey>,
+    /// The tasks behind the indexes; they end when this is dropped.
+    pub background: JoinSet<()>,
+}
+
+/// Starts to watch. To be called once the runtime is there.
+pub fn start(assembled: Assembled) -> Started {
+    let Assembled { context, ears } = assembled;
+    let (queue, background) = (queue(Arc::clone(&context), &ears), watch(&context, &ears));
+    Started { context, queue: queue.boxed(), background }
+}
+
 /// Runs until `told_to_end`, then drains and ends.
 pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + Send) {
-    let Assembled { context, ears } = assembled;
-    let background = watch(&context, &ears);
+    let Started { context, queue, background } = start(assembled);
     let stop = CancellationToken::new();
-    let queue = queue(Arc::clone(&context), &ears).take_until(stop.clone().cancelled_owned());
+    let queue = queue
+        .map(|key| Ok::<_, Infallible>(ObjectRef::<HelmRelease>::new(&key.name).within(&key.namespace)))
+        .take_until(stop.clone().cancelled_owned());
     // The first lists are complete before the first pass, so that a restart does not say of every release that it is
     // not seen yet.
     let store = context.main.store();
-    let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| Box::pin(pass(object, context));
+    let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| pass(object, context).map_ok(requeue).boxed();
+    let failed = |object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>| {
+        Requeue::requeue(again(&super::gather::key_of(&object), error, &context))
+    };
     let config = Config::default().concurrency(PASSES_MAX);
-    let passes = applier(reconcile, on_error, Arc::clone(&context), store, queue, config).for_each(|done| {
+    let passes = applier(reconcile, failed, Arc::clone(&context), store, queue, config).for_each(|done| {
         if let Err(error) = done {
             tracing::debug!(%error, "pass");
         }
@@ -127,47 +149,55 @@ pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + S
     };
     tokio::join!(passes, ending);
     context.tasks.close();
-    for task in background {
-        task.abort();
+    drop(background);
+}
+
+/// One pass over an object that is there; returns how soon the next is due, as [`run`] has it.
+pub async fn attend(context: &Arc<Context>, key: &ObjectKey) -> Option<Duration> {
+    let object = context.main.get(key)?;
+    match pass(object, Arc::clone(context)).await {
+        Ok(due) => due,
+        Err(error) => Some(again(key, &error, context)),
     }
 }
 
-fn on_error(object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>) -> Requeue {
-    let key = super::gather::key_of(&object);
-    let delay = context.comes_back(&key);
+fn requeue(due: Option<Duration>) -> Requeue {
+    due.map_or_else(Requeue::await_change, Requeue::requeue)
+}
+
+fn again(key: &ObjectKey, error: &PassError, context: &Context) -> Duration {
+    let delay = context.comes_back(key);
     tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "a pass was not completed");
-    Requeue::requeue(delay)
+    delay
 }
 
 /// Starts the tasks behind the indexes.
-fn watch(context: &Arc<Context>, ears: &Ears) -> Vec<tokio::task::JoinHandle<()>> {
+fn watch(context: &Arc<Context>, ears: &Ears) -> JoinSet<()> {
     let client = || context.client.clone();
+    let clock = || context.clock.clone();
     let (main, live) = (Arc::clone(&context.main), Arc::clone(&context.live));
     let (records, values, events) =
         (Arc::clone(&context.records), Arc::clone(&context.values), Arc::clone(&context.events));
     let (for_records, for_values, for_events) = (client(), client(), client());
-    vec![
-        tokio::spawn(main.run(client())),
-        tokio::spawn(live.run(client(), Arc::clone(&context.discovery))),
-        tokio::spawn(async move { records.run(for_records).await }),
-        tokio::spawn(async move { values.run(for_values).await }),
-        tokio::spawn(async move { events.run(for_events).await }),
-        tokio::spawn(bury(Arc::clone(context), ears.main.gone.clone())),
-        tokio::spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone())),
-    ]
+    let (records_clock, values_clock, events_clock) = (clock(), clock(), clock());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(main.run(client(), clock()));
+    tasks.spawn(live.run(client(), clock(), Arc::clone(&context.discovery)));
+    tasks.spawn(async move { records.run(for_records, &records_clock).await });
+    tasks.spawn(async move { values.run(for_values, &values_clock).await });
+    tasks.spawn(async move { events.run(for_events, &events_clock).await });
+    tasks.spawn(bury(Arc::clone(context), ears.main.gone.clone()));
+    tasks.spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone()));
+    tasks
 }
 
 /// Objects to look at: changed ones, those that a task or an index woke, and the claimants of releases that changed.
-fn queue(
-    context: Arc<Context>,
-    ears: &Ears,
-) -> impl Stream<Item = Result<ObjectRef<HelmRelease>, std::convert::Infallible>> + use<> {
+fn queue(context: Arc<Context>, ears: &Ears) -> impl Stream<Item = ObjectKey> + Send + use<> {
     let woken = context.wakes.clone();
     let claimants = ears.releases.clone().flat_map(move |release| {
         stream::iter(context.main.claimants(&release).into_iter().map(|claimant| claimant.object))
     });
     stream::select(stream::select(ears.main.changed.clone(), woken), claimants)
-        .map(|key| Ok(ObjectRef::new(&key.name).within(&key.namespace)))
 }
 
 /// Lets go of what is remembered of objects that are gone.
@@ -182,7 +212,7 @@ async fn say_malformed(context: Arc<Context>, mut malformed: Wakes<ObjectKey>) {
     while let Some(key) = malformed.next().await {
         let Some(object) = context.main.malformed(&key) else { continue };
         context.metrics.malformed.inc();
-        let status = render_malformed(None, object.generation, &object.error, Timestamp::now());
+        let status = render_malformed(None, object.generation, &object.error, context.clock.now());
         if let Err(error) = context.requests.write_status_unread(&object.target, &status).await {
             tracing::warn!(object = %key, %error, "a malformed object cannot be told so");
             let (context, malformed, key) = (Arc::clone(&context), malformed.clone(), key.clone());
