@@ -1,0 +1,187 @@
+//! What must be true when nobody does anything any more, and for how long the world is given to get there.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+use tokio::time::sleep_until;
+
+use crate::{
+    ledger::claimants,
+    records::{Record, history},
+    scenario::Behaviour,
+    story::after,
+    workloads,
+    world::{Kind, Name, World},
+};
+
+/// The longest back-off is six hours, with a tenth of jitter; before it come shorter ones, and judging takes time too.
+const PATIENCE_SECONDS: u64 = 14 * 3600;
+const LOOK_EVERY_SECONDS: u64 = 30;
+const QUIET_SECONDS: u64 = 600;
+
+/// Gives the world time to come to rest, and says what is wrong when it does not.
+pub async fn wait_and_judge(world: &Arc<World>) {
+    let mut passed = 0;
+    let mut step = LOOK_EVERY_SECONDS;
+    loop {
+        sleep_until(after(step)).await;
+        passed += step;
+        let complaints = complaints(world);
+        if complaints.is_empty() {
+            break;
+        }
+        if passed >= PATIENCE_SECONDS {
+            complaints.into_iter().for_each(|complaint| world.wrong(format_args!("in the end, {complaint}")));
+            return;
+        }
+        step = (passed / 8).max(LOOK_EVERY_SECONDS);
+    }
+    let before = picture(world);
+    if !before.at_rest {
+        return;
+    }
+    sleep_until(after(QUIET_SECONDS)).await;
+    let now = picture(world);
+    if now.writes != before.writes {
+        world.wrong(format_args!("{} writes in ten quiet minutes", now.writes - before.writes));
+    }
+    if now.objects != before.objects {
+        world.wrong("objects or records changed in ten quiet minutes");
+    }
+    complaints(world).into_iter().for_each(|complaint| world.wrong(format_args!("after rest, {complaint}")));
+}
+
+#[derive(PartialEq)]
+struct Picture {
+    writes: u64,
+    objects: BTreeMap<(Kind, Name), Arc<Value>>,
+    /// Nothing is due any more, not even slowly.
+    at_rest: bool,
+}
+
+fn picture(world: &World) -> Picture {
+    let state = world.lock();
+    let kinds = [Kind::HelmRelease, Kind::Secret];
+    let objects: BTreeMap<(Kind, Name), Arc<Value>> = kinds
+        .into_iter()
+        .flat_map(|kind| state.shelves[&kind].objects.iter().map(move |(name, object)| ((kind, name.clone()), Arc::clone(object))))
+        .collect();
+    let due = |object: &Value| {
+        let retry = !object["status"]["failures"]["notBefore"].is_null();
+        ready(object).0 == "False" && (retry || matches!(ready(object).1, "ChartUnavailable" | "ValuesUnavailable"))
+    };
+    let at_rest = !objects.iter().any(|((kind, _), object)| *kind == Kind::HelmRelease && due(object));
+    Picture { writes: state.writes, objects, at_rest }
+}
+
+/// Status and reason.
+fn ready(object: &Value) -> (&str, &str) {
+    let conditions = object["status"]["conditions"].as_array();
+    let ready = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == "Ready"));
+    ready.map_or(("absent", ""), |ready| {
+        (ready["status"].as_str().unwrap_or_default(), ready["reason"].as_str().unwrap_or_default())
+    })
+}
+
+fn complaints(world: &World) -> Vec<String> {
+    let mut all = Vec::new();
+    let declared = &world.settings.objects;
+    for object in declared {
+        let records = history(world, &object.release);
+        let claims = claimants(&world.lock(), &object.release);
+        if records.last().is_some_and(Record::is_pending) && !claims.is_empty() && !claims.iter().all(|object| idle(object)) {
+            all.push(format!("{} is left {}", object.release.1, records.last().map_or("", |last| &last.status)));
+        }
+        match world.get(Kind::HelmRelease, &object.name) {
+            Some(found) => all.extend(judge(world, &found, &object.release, &records, claims.len())),
+            None if claims.is_empty() => {}
+            None => {}
+        }
+    }
+    let working: Vec<String> = world.lock().at_work.keys().map(|release| release.1.clone()).collect();
+    all.extend(working.into_iter().map(|release| format!("helm still runs on {release}")));
+    all
+}
+
+/// Nothing is done for it on purpose.
+fn idle(object: &Value) -> bool {
+    object["spec"]["suspend"] == true
+        || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
+}
+
+fn judge(world: &World, object: &Value, release: &Name, records: &[Record], claims: usize) -> Option<String> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let (status, reason) = ready(object);
+    let says = || format!("{name} says {status} {reason}");
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        return Some(format!("{name} is still being deleted; {}", says()));
+    }
+    if object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+        return Some(format!("{name} is not observed; {}", says()));
+    }
+    if status == "True" {
+        return reached(world, object, release, records).map(|why| format!("{} although {why}", says()));
+    }
+    if object["spec"]["suspend"] == true {
+        return (reason != "Suspended").then(says);
+    }
+    let contested = claims > 1;
+    let state = world.lock();
+    let meddled = state.ledger.meddled.contains(release);
+    let by_hand = state.ledger.rolled_back_by_hand.contains(release);
+    drop(state);
+    let version = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    let behaviour = world.settings.behaviour(version);
+    let justified = match reason {
+        "ClaimedByAnother" => contested,
+        "RolledBackByUser" => by_hand,
+        "NotOurs" => meddled || contested,
+        "InstallFailed" | "UpgradeFailed" => !behaviour.is_good(),
+        "RolledBack" => !behaviour.is_good() && back_at_good(world, release, records),
+        _ => false,
+    };
+    (!justified).then(|| format!("{} at {version}, which is {behaviour:?}", says()))
+}
+
+fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {
+    records.last().is_some_and(|last| {
+        last.status == "deployed" && !world.settings.behaviour(&last.version).is_bad_by_itself()
+    }) && workloads::is_healthy(world, release)
+}
+
+/// Why `Ready` is not the truth.
+fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) -> Option<String> {
+    let Some(last) = records.last() else { return Some("there is no release".to_owned()) };
+    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    if last.status != "deployed" || last.version != wanted {
+        return Some(format!("v{} is {} at {}", last.revision, last.status, last.version));
+    }
+    let config = values(world, object);
+    if last.config != config {
+        return Some(format!("values are {} and not {config}", last.config));
+    }
+    if workloads::version(world, release).as_deref() != Some(wanted) {
+        return Some(format!("the Deployment runs {:?}", workloads::version(world, release)));
+    }
+    if !workloads::is_healthy(world, release) && world.settings.behaviour(wanted) != (Behaviour::Never) {
+        return Some("the Deployment is not healthy".to_owned());
+    }
+    if !last.is_verified() {
+        return Some(format!("v{} is not marked", last.revision));
+    }
+    None
+}
+
+fn values(world: &World, object: &Value) -> Value {
+    let mut values = json!({});
+    if object["spec"]["valuesFrom"].is_array() {
+        let look = world.get(Kind::ConfigMap, &("meadow".to_owned(), "look".to_owned()));
+        let text = look.and_then(|look| Some(look["data"]["values.yaml"].as_str()?.to_owned())).unwrap_or_default();
+        let shade = text.trim().rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
+        values["look"] = json!(shade);
+    }
+    for (key, value) in object["spec"]["values"].as_object().into_iter().flatten() {
+        values[key] = value.clone();
+    }
+    values
+}
