@@ -77,11 +77,9 @@ impl MainIndex {
         let apis = self.scope.apis::<DeserializeGuard<HelmRelease>>(&client);
         let fold = &|place, change| self.fold(place, change);
         let clock = &clock;
-        side_by_side(
-            apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
-                follow_builtin(api, None, pulse.clone(), clock, move |change| fold(place, change))
-            }),
-        )
+        side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
+            follow_builtin(api, None, pulse.clone(), clock, move |change| fold(place, change))
+        }))
         .await;
     }
 

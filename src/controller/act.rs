@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Context, gather,
-    operate::{Attempt, Brake, operate, read_payload},
+    operate::{Attempt, Brake, look, operate},
     prepare,
 };
 use crate::{
@@ -97,7 +97,7 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match read_payload(&context, &release, revision).await {
+        match look(&context, &Stop::default(), &release, revision).await {
             Some(payload) => context.payloads.put(&release, payload),
             None => context.payloads.give_up(&release),
         }
@@ -165,6 +165,10 @@ async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Re
     let Some(policy) = policy else { return Ok(()) };
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
+    // The view may be of the time before helm's last write: what is not pending is no lock, and stays as it is.
+    if helm::decode(&record.bytes).is_ok_and(|payload| !payload.status.is_pending()) {
+        return context.read_records(&release).await.map(drop);
+    }
     let description = "The helm process died; unlocked by helm-release-operator";
     // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
     let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };

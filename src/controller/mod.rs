@@ -39,7 +39,9 @@ pub use run::{Assembled, Parts, Started, assemble, attend, run, start};
 pub use shutdown::drain;
 
 use crate::{
-    cluster::{Clock, ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes},
+    cluster::{
+        Clock, ClusterError, Discovery, Events, LiveIndex, MainIndex, RecordIndex, Ref, Requests, ValuesIndex, Wakes,
+    },
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,

@@ -174,12 +174,8 @@ async fn chart(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<
         Some(name) => Some(credentials(context, key, name).await?),
         None => None,
     };
-    let request = ChartRequest {
-        repository,
-        chart: desired.chart.clone(),
-        version: desired.version.clone(),
-        credentials,
-    };
+    let request =
+        ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials };
     let chart = context.charts.chart(request).await?;
     if chart.facts.library {
         return Err(PrepareError::Library(chart.name.as_str().into()));

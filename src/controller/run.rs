@@ -25,7 +25,9 @@ use super::{
 };
 use crate::{
     api::HelmRelease,
-    cluster::{Clock, Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes},
+    cluster::{
+        Clock, Discovery, Events, LiveIndex, MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes,
+    },
     helm::ClusterAccess,
     metrics::Metrics,
     status::render_malformed,

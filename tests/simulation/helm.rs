@@ -164,7 +164,12 @@ async fn deploy(
     Ok(())
 }
 
-async fn body(process: &mut Process, next: &Record, current: Option<&Record>, wait: Option<Duration>) -> Result<(), Cut> {
+async fn body(
+    process: &mut Process,
+    next: &Record,
+    current: Option<&Record>,
+    wait: Option<Duration>,
+) -> Result<(), Cut> {
     let behaviour = process.world.settings.behaviour(&next.version);
     if next.hooks {
         process.work(500, 4000).await?;

@@ -32,7 +32,6 @@ impl Ledger {
     pub fn renewed(&mut self, release: &Name) {
         self.bad.retain(|(of, _), _| of != release);
         self.crashes = 0;
-        self.rolled_back_by_hand.remove(release);
     }
 
     pub fn crashed(&mut self) {

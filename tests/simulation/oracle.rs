@@ -64,7 +64,9 @@ fn picture(world: &World) -> Picture {
     let kinds = [Kind::HelmRelease, Kind::Secret];
     let objects: BTreeMap<(Kind, Name), Arc<Value>> = kinds
         .into_iter()
-        .flat_map(|kind| state.shelves[&kind].objects.iter().map(move |(name, object)| ((kind, name.clone()), Arc::clone(object))))
+        .flat_map(|kind| {
+            state.shelves[&kind].objects.iter().map(move |(name, object)| ((kind, name.clone()), Arc::clone(object)))
+        })
         .collect();
     let due = |object: &Value| {
         let retry = !object["status"]["failures"]["notBefore"].is_null();
@@ -83,13 +85,34 @@ fn ready(object: &Value) -> (&str, &str) {
     })
 }
 
+/// At every write of a status: whoever says ready of the generation that is there says the truth.
+pub fn said(world: &World, object: &Value) {
+    if ready(object).0 != "True" || object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+        return;
+    }
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let release = (namespace.to_owned(), object["spec"]["releaseName"].as_str().unwrap_or_default().to_owned());
+    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    // A stranger may have acted in the moment between.
+    let meddled = world.lock().ledger.meddled.contains(&release);
+    let records = history(world, &release);
+    let deployed = records.iter().rev().find(|record| record.status == "deployed");
+    if !meddled && deployed.is_none_or(|record| record.version != wanted) {
+        let there = deployed.map_or("nothing", |record| &record.version);
+        world.wrong(format_args!("{} is said to be ready at {wanted}, and {there} is deployed", release.1));
+    }
+}
+
 fn complaints(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     let declared = &world.settings.objects;
     for object in declared {
         let records = history(world, &object.release);
         let claims = claimants(&world.lock(), &object.release);
-        if records.last().is_some_and(Record::is_pending) && !claims.is_empty() && !claims.iter().all(|object| idle(object)) {
+        if records.last().is_some_and(Record::is_pending)
+            && !claims.is_empty()
+            && !claims.iter().all(|object| idle(object))
+        {
             all.push(format!("{} is left {}", object.release.1, records.last().map_or("", |last| &last.status)));
         }
         match world.get(Kind::HelmRelease, &object.name) {
@@ -98,6 +121,9 @@ fn complaints(world: &World) -> Vec<String> {
             None => {}
         }
     }
+    if world.lock().changing > 0 {
+        all.push("objects still change".to_owned());
+    }
     let working: Vec<String> = world.lock().at_work.keys().map(|release| release.1.clone()).collect();
     all.extend(working.into_iter().map(|release| format!("helm still runs on {release}")));
     all
@@ -105,8 +131,7 @@ fn complaints(world: &World) -> Vec<String> {
 
 /// Nothing is done for it on purpose.
 fn idle(object: &Value) -> bool {
-    object["spec"]["suspend"] == true
-        || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
+    object["spec"]["suspend"] == true || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
 }
 
 fn judge(world: &World, object: &Value, release: &Name, records: &[Record], claims: usize) -> Option<String> {
@@ -123,7 +148,7 @@ fn judge(world: &World, object: &Value, release: &Name, records: &[Record], clai
         return reached(world, object, release, records).map(|why| format!("{} although {why}", says()));
     }
     if object["spec"]["suspend"] == true {
-        return (reason != "Suspended").then(says);
+        return (!matches!(reason, "Suspended" | "ClaimedByAnother" | "NotOurs")).then(says);
     }
     let contested = claims > 1;
     let state = world.lock();
@@ -144,9 +169,10 @@ fn judge(world: &World, object: &Value, release: &Name, records: &[Record], clai
 }
 
 fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {
-    records.last().is_some_and(|last| {
-        last.status == "deployed" && !world.settings.behaviour(&last.version).is_bad_by_itself()
-    }) && workloads::is_healthy(world, release)
+    records
+        .last()
+        .is_some_and(|last| last.status == "deployed" && !world.settings.behaviour(&last.version).is_bad_by_itself())
+        && workloads::is_healthy(world, release)
 }
 
 /// Why `Ready` is not the truth.

@@ -12,18 +12,29 @@ use crate::{
 /// How a version of the chart turns out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    Good { ready: u64 },
+    Good {
+        ready: u64,
+    },
     /// Good, with a hook that works.
-    Hooks { ready: u64 },
+    Hooks {
+        ready: u64,
+    },
     /// Good, but long after any deadline.
-    Late { ready: u64 },
+    Late {
+        ready: u64,
+    },
     /// Ready and not ready in turn, and ready in the end.
-    Flapping { every: u64, times: u32 },
+    Flapping {
+        every: u64,
+        times: u32,
+    },
     /// Kept from getting ready by something outside, until that passes.
     Outside,
     Never,
     /// Its own controller gives it up.
-    Stuck { known: u64 },
+    Stuck {
+        known: u64,
+    },
     /// Does not render.
     Template,
     /// Refused by the API server.
@@ -56,11 +67,20 @@ pub enum Event {
     Delete(usize),
     Create(usize),
     ConfigMap(u64),
-    Crash { down: Duration },
+    Crash {
+        down: Duration,
+    },
     Restart,
-    Upgrade { release: Name, version: String },
-    Rollback { release: Name },
-    Uninstall { release: Name },
+    Upgrade {
+        release: Name,
+        version: String,
+    },
+    Rollback {
+        release: Name,
+    },
+    Uninstall {
+        release: Name,
+    },
 }
 
 #[derive(Debug, Clone)]

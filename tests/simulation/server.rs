@@ -192,6 +192,7 @@ fn status(world: &World, name: &Name, patch: &Value) -> Result<Arc<Value>, Refus
     let written = guarded(world, Kind::HelmRelease, name, patch, |object| object["status"] = patch["status"].clone())?;
     let ready = &patch["status"]["conditions"][0];
     world.tell(format_args!("status of {}: {} {} {}", name.1, ready["status"], ready["reason"], ready["message"]));
+    crate::oracle::said(world, &written);
     Ok(written)
 }
 

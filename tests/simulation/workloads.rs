@@ -104,6 +104,12 @@ struct Life {
 /// The time of one generation of a Deployment.
 async fn live(world: Arc<World>, key: Name, of: Option<(String, i64)>, behaviour: Behaviour) {
     let life = Life { world, key, of };
+    life.world.lock().changing += 1;
+    course(&life, behaviour).await;
+    life.world.lock().changing -= 1;
+}
+
+async fn course(life: &Life, behaviour: Behaviour) {
     sleep(Duration::from_millis(40)).await;
     let after = |milliseconds: u64| sleep(Duration::from_millis(milliseconds));
     life.enter(Stage::Coming);
@@ -153,7 +159,9 @@ impl Life {
                 status["availableReplicas"] = json!(1);
                 status["readyReplicas"] = json!(1);
             }
-            Stage::Stuck => status["conditions"] = condition("Progressing", "False", "ProgressDeadlineExceeded", "slow"),
+            Stage::Stuck => {
+                status["conditions"] = condition("Progressing", "False", "ProgressDeadlineExceeded", "slow")
+            }
             Stage::NoQuota => {
                 let message = "pods \"unicorn\" is forbidden: exceeded quota: compute";
                 status["conditions"] = condition("ReplicaFailure", "True", "FailedCreate", message);

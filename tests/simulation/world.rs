@@ -83,6 +83,8 @@ pub struct State {
     pub helm: Rng,
     /// Operators' helm processes at work, by release.
     pub at_work: BTreeMap<Name, &'static str>,
+    /// Objects whose status is going to change by itself.
+    pub changing: u32,
     /// Requests by the operator that may change something.
     pub writes: u64,
     /// What must not have happened.
@@ -113,6 +115,7 @@ impl World {
             requests: Rng::new(seed, 2),
             helm: Rng::new(seed, 3),
             at_work: BTreeMap::new(),
+            changing: 0,
             writes: 0,
             wrong: Vec::new(),
             ledger: crate::ledger::Ledger::default(),

@@ -37,11 +37,18 @@ impl LiveIndex {
         let mut tasks = JoinSet::new();
         loop {
             for (api_version, kind) in self.to_open() {
-                let job = Arc::clone(&self).run_kind(client.clone(), clock.clone(), Arc::clone(&discovery), api_version, kind);
+                let job = Arc::clone(&self).run_kind(
+                    client.clone(),
+                    clock.clone(),
+                    Arc::clone(&discovery),
+                    api_version,
+                    kind,
+                );
                 tasks.spawn(job);
             }
-            locked(&self.pods)
-                .open(|namespace| tasks.spawn(Arc::clone(&self).run_pods(client.clone(), clock.clone(), namespace.into())));
+            locked(&self.pods).open(|namespace| {
+                tasks.spawn(Arc::clone(&self).run_pods(client.clone(), clock.clone(), namespace.into()))
+            });
             tokio::select! {
                 biased;
                 () = self.more.notified() => {}
@@ -79,14 +86,7 @@ impl LiveIndex {
         }
     }
 
-    async fn follow_kind(
-        &self,
-        client: &Client,
-        clock: &Clock,
-        discovery: &Discovery,
-        api_version: &str,
-        kind: &str,
-    ) {
+    async fn follow_kind(&self, client: &Client, clock: &Clock, discovery: &Discovery, api_version: &str, kind: &str) {
         loop {
             let pause = match discovery.resolve(client, api_version, kind).await {
                 Ok(resolved) => {
@@ -123,10 +123,12 @@ impl LiveIndex {
         side_by_side(places.into_iter().enumerate().map(|(place, namespace)| async move {
             if whole {
                 let api = api::<DynamicObject>(client, namespace, resource);
-                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_whole(resource, place, change)).await;
+                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_whole(resource, place, change))
+                    .await;
             } else {
                 let api = api::<PartialObjectMeta<DynamicObject>>(client, namespace, resource);
-                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_meta(resource, place, change)).await;
+                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_meta(resource, place, change))
+                    .await;
             }
         }))
         .await;
