@@ -180,6 +180,9 @@ pub struct Operation {
 #[serde(rename_all = "camelCase")]
 pub struct Failures {
     pub count: u32,
+    /// Those of them that were the version's own fault; only they use up its attempts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub own: u32,
     /// Rollbacks in a row that helm could not complete.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rollbacks: u32,

@@ -18,6 +18,10 @@ pub(super) enum Command {
     ///
     /// Needs the CustomResourceDefinition in the cluster: `helm-release-operator crd | kubectl apply -f -`
     Run(Box<RunArgs>),
+    /// Say what the operator would do next for one HelmRelease, and why
+    ///
+    /// Looks at the cluster as the operator does, decides by the same rules, and does nothing.
+    Explain(Box<ExplainArgs>),
     /// Print the CustomResourceDefinition as YAML
     Crd,
     /// Print the table of situations and actions, as Markdown
@@ -36,6 +40,30 @@ pub(super) struct RunArgs {
     pub(super) charts: ChartArgs,
     #[command(flatten)]
     pub(super) serving: ServingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Name of the HelmRelease
+    pub(super) name: String,
+    /// Namespace of the HelmRelease
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    pub(super) namespace: String,
+    /// Kubeconfig file
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) context: Option<String>,
+    /// Chart repository for releases that name none, as the operator has it
+    #[arg(long, value_name = "URL")]
+    pub(super) default_repository: Option<String>,
+    /// Service account for releases that name none, as the operator has it
+    #[arg(long, value_name = "NAME")]
+    pub(super) default_service_account: Option<String>,
+    /// Write what the decision was made from to this file, without values: it is a test case of the planner
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

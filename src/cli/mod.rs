@@ -3,6 +3,7 @@
 mod access;
 mod args;
 mod endpoints;
+mod explain;
 mod logging;
 mod run;
 mod tables;
@@ -25,6 +26,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     match Cli::parse_from(args).command {
         Command::Run(args) => run::main(*args),
+        Command::Explain(args) => explain::main(*args),
         Command::Crd => print(&api::crd_yaml()),
         Command::Rules => print(&rules()),
         Command::Reasons => print(&reasons()),

@@ -98,7 +98,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The beginning of a text, cut between characters.
 pub(super) fn cut(text: &str, max_bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(max_bytes)]
+    let end = (0..=max_bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

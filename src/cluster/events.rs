@@ -1,10 +1,10 @@
-//! Events about HelmReleases, sent by a task of their own: saying something never holds up a pass.
+//! Events about `HelmRelease`s, sent by a task of their own: saying something never holds up a pass.
 //!
 //! kube's `Recorder` is not used: it takes events with other words for the same event, and the new words are lost.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -110,7 +110,7 @@ impl Events {
     }
 
     /// Sends what waits, one after the other; never ends.
-    pub async fn run(&self, client: Client, clock: &Clock) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         loop {
             let next = self.next();
             let Some((event, number)) = next else {
@@ -235,7 +235,7 @@ mod tests {
             let refused = asked.body["note"] == "a";
             if refused { super::super::mock::failure(403, "Forbidden", "no") } else { (201, "{}".to_owned()) }
         });
-        let events = Events::new("pod-1");
+        let events = Arc::new(Events::new("pod-1"));
         events.say(event("u", "a"));
         events.say(event("u", "b"));
         let sent = async {
@@ -244,7 +244,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = events.run(client, &Clock::system()) => {}
+            () = Arc::clone(&events).run(client, Clock::system()) => {}
             () = sent => {}
         }
         let log = log_of(&log);

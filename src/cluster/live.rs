@@ -9,7 +9,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
@@ -74,7 +74,8 @@ impl LiveIndex {
         if state.wants.get(release).is_some_and(|wanted| **wanted == *members) {
             return;
         }
-        state.drop_wants(release);
+        // What stays a member keeps what is known of it, such as a Job that is done and gone.
+        state.drop_wants(release, members);
         if members.is_empty() {
             return;
         }
@@ -95,7 +96,7 @@ impl LiveIndex {
 
     /// The release is gone. Watches that it alone used are dropped some minutes later.
     pub fn forget(&self, release: &ReleaseKey) {
-        locked(&self.state).drop_wants(release);
+        locked(&self.state).drop_wants(release, &[]);
     }
 
     pub fn look(&self, member: &Member) -> MemberLook {
@@ -189,8 +190,10 @@ impl State {
         })
     }
 
-    fn drop_wants(&mut self, release: &ReleaseKey) {
-        for member in self.wants.remove(release).unwrap_or_default() {
+    fn drop_wants(&mut self, release: &ReleaseKey, except: &[Member]) {
+        let except: HashSet<&Member> = except.iter().collect();
+        let wanted = self.wants.remove(release).unwrap_or_default();
+        for member in wanted.into_iter().filter(|member| !except.contains(member)) {
             if let Some(kind) = self.kinds.get_mut(&member.api_version, &member.kind) {
                 kind.unwant(&member, release, Instant::now());
             }

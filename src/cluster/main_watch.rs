@@ -1,4 +1,4 @@
-//! The watch of HelmReleases: the store that passes read, who claims which release, and what is malformed.
+//! The watch of `HelmRelease`s: the store that passes read, who claims which release, and what is malformed.
 
 mod objects;
 #[cfg(test)]

@@ -43,3 +43,5 @@ pub const FIELD_MANAGER: &str = "helm-release-operator";
 
 #[cfg(test)]
 mod mock;
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@ mod label;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -52,10 +52,12 @@ impl RecordIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(&self, client: Client, clock: &Clock) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         let apis = self.scope.apis::<Meta>(&client);
+        let fold = &|place, change| self.fold(place, change);
+        let clock = &clock;
         side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
-            follow_builtin(api, Some(LABELS), pulse.clone(), clock, move |change| self.fold(place, change))
+            follow_builtin(api, Some(LABELS), pulse.clone(), clock, move |change| fold(place, change))
         }))
         .await;
     }

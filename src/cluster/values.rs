@@ -4,7 +4,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -66,10 +66,10 @@ impl ValuesIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(&self, client: Client, clock: &Clock) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         tokio::join!(
-            self.run_kind::<ConfigMap>(&client, clock, ValuesKind::ConfigMap, None),
-            self.run_kind::<Secret>(&client, clock, ValuesKind::Secret, Some(SECRET_LABELS)),
+            self.run_kind::<ConfigMap>(&client, &clock, ValuesKind::ConfigMap, None),
+            self.run_kind::<Secret>(&client, &clock, ValuesKind::Secret, Some(SECRET_LABELS)),
         );
     }
 

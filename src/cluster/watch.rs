@@ -36,8 +36,11 @@ const PAGE_DEADLINE: Duration = Duration::from_secs(30);
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// A watch that is lost for so long has nothing to say any more. Long enough for an API server to be replaced.
 const DARK_AFTER: Duration = Duration::from_secs(30);
-/// Between two attempts at what is refused: a grant of rights or a new kind is found without asking all the time.
+/// Between two attempts at what stays refused: a grant of rights is found without asking all the time.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Refusals in a row that are followed by a short pause: an API server that has just started refuses everybody until it
+/// has read its roles.
+const REFUSALS_SHORT: u32 = 4;
 /// Between two attempts at a kind that the operator can not do without: somebody is installing it.
 const MISSING_PAUSE: Duration = Duration::from_secs(10);
 /// A watch that ends sooner than this is followed by a pause, or a broken proxy could make us spin.
@@ -125,10 +128,16 @@ pub(super) async fn follow<K>(
 {
     let mut backoff = DefaultBackoff::default();
     let mut follower = Follower { api, labels, pulse, clock, version: None, lost: None };
+    let mut refusals = 0;
     loop {
         let began = Instant::now();
         let end = follower.round(&mut fold).await;
-        let pause = backoff_unless_long(&mut backoff, &end, began);
+        refusals = if matches!(end, End::Refused(_)) { refusals + 1 } else { 0 };
+        let pause = match end {
+            End::Over if began.elapsed() >= TOO_SHORT => Duration::ZERO,
+            End::Refused(_) if refusals > REFUSALS_SHORT => REFUSED_PAUSE,
+            _ => backoff.next().unwrap_or(REFUSED_PAUSE),
+        };
         match end {
             End::Over => {}
             End::Expired => {
@@ -166,14 +175,6 @@ pub(super) async fn follow_builtin<K>(
     loop {
         follow(api.clone(), labels, pulse.clone(), clock, &mut fold).await;
         sleep(MISSING_PAUSE).await;
-    }
-}
-
-fn backoff_unless_long(backoff: &mut DefaultBackoff, end: &End, began: Instant) -> Duration {
-    match end {
-        End::Over if began.elapsed() >= TOO_SHORT => Duration::ZERO,
-        End::Refused(_) | End::Missing(_) => REFUSED_PAUSE,
-        End::Over | End::Expired | End::Broken(_) => backoff.next().unwrap_or(REFUSED_PAUSE),
     }
 }
 
@@ -278,7 +279,8 @@ fn failure(error: kube::Error) -> End {
     }
     if let kube::Error::Api(status) = &error {
         match status.code {
-            410 => return End::Expired,
+            // kube takes a line of a watch that it can not read for a status without anything in it.
+            0 | 410 => return End::Expired,
             404 => return End::Missing(status.message.as_str().into()),
             403 | 405 => return End::Refused(status.message.as_str().into()),
             _ => {}

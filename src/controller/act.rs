@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Context, gather,
-    operate::{Attempt, Brake, look, operate},
+    Context,
+    aftermath::read_payload,
+    gather,
+    operate::{Attempt, Brake, operate},
     prepare,
 };
 use crate::{
@@ -23,7 +25,7 @@ pub(super) async fn act(
     key: &ObjectKey,
     object: &Arc<HelmRelease>,
     snapshot: &Snapshot,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     plan: &Plan,
 ) -> Result<(), ClusterError> {
     let policy = match &snapshot.spec {
@@ -33,7 +35,11 @@ pub(super) async fn act(
     match &plan.action {
         Action::Idle => {
             if matches!(plan.because, crate::plan::Because::Good { .. }) {
+                // What only an attempt needs is let go of: the values, and the members that status names as well.
                 context.inputs.settle(key);
+                if let Some(policy) = policy {
+                    context.payloads.settle(&policy.key());
+                }
             }
         }
         Action::AddFinalizer => {
@@ -49,7 +55,8 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                look_up(context, key, object, desired);
+                let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
+                look_up(context, key, object, *desired, anew);
             }
         }
         Action::Inspect { revision } => {
@@ -75,7 +82,7 @@ pub(super) async fn act(
     Ok(())
 }
 
-fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired) {
+fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired, anew: bool) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
@@ -83,7 +90,7 @@ fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desire
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let found = prepare::prepare(&context, &key, &desired, &fingerprint).await;
+        let found = prepare::prepare(&context, &key, &desired, &fingerprint, anew).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
         context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);
@@ -109,7 +116,7 @@ fn start(
     context: &Arc<Context>,
     key: &ObjectKey,
     policy: &Policy,
-    desired: Option<Desired>,
+    desired: Option<Box<Desired>>,
     operation: &Operation,
     snapshot: &Snapshot,
 ) {
@@ -125,7 +132,7 @@ fn start(
         key: key.clone(),
         operation: operation.clone(),
         policy: policy.clone(),
-        desired,
+        desired: desired.map(|desired| *desired),
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         failed_rollbacks: snapshot.memory.failures.rollbacks,

@@ -21,13 +21,13 @@ const SETTLING: SignedDuration = SignedDuration::from_secs(5);
 pub(super) enum Gathered {
     /// A view is about to complete; whoever completes it wakes the object.
     NotYet,
-    Snapshot(Box<Snapshot>, Option<Desired>),
+    Snapshot(Box<Snapshot>, Option<Box<Desired>>),
 }
 
 pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) -> Gathered {
     let key = key_of(object);
     let (spec, desired) = match Desired::parse(object, &context.settings.defaults) {
-        Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(desired)),
+        Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(Box::new(desired))),
         Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
     };
     let memory = object.status.clone().map(Memory::from).unwrap_or_default();

@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
+
+use jiff::SignedDuration;
 
 use crate::{
     cluster::{LiveIndex, PodsAsked},
@@ -13,18 +16,30 @@ use crate::{
     types::ObjectKey,
 };
 
+/// How long after the start of an attempt its pods are of no interest: most are good by then, and need no watch.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(2);
+
 /// The watches of pods that are held for objects.
 #[derive(Default)]
 pub struct Judging(Mutex<HashMap<ObjectKey, Vec<PodsAsked>>>);
 
 impl Judging {
-    /// Follows a plan: begins to watch pods when a verdict is due, and lets go when none is.
-    pub fn follow(&self, live: &LiveIndex, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) {
+    /// Follows a plan: begins to watch pods when a verdict may be bad, and lets go when none is due. `Some` is how long
+    /// a verdict may still be good without anybody having looked at a pod.
+    pub fn follow(&self, live: &LiveIndex, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (Spec::Valid(policy), true) = (&snapshot.spec, needed(plan)) else {
             held.remove(key);
-            return;
+            return None;
         };
+        if let Some(operation) = &plan.memory.operation
+            && !held.contains_key(key)
+        {
+            let left = PATIENCE.saturating_sub(snapshot.now.duration_since(operation.started));
+            if left.is_positive() && snapshot.now < operation.deadline {
+                return Duration::try_from(left).ok();
+            }
+        }
         held.entry(key.clone()).or_insert_with(|| {
             let members = plan.memory.inventory.iter().flat_map(|inventory| &inventory.members);
             let own = std::iter::once(policy.namespace.as_str());
@@ -32,6 +47,7 @@ impl Judging {
                 members.map(|member| &*member.namespace).filter(|name| !name.is_empty()).chain(own).collect();
             namespaces.into_iter().map(|namespace| live.judge_pods(namespace, &policy.key())).collect()
         });
+        None
     }
 
     pub fn forget(&self, key: &ObjectKey) {

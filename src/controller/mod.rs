@@ -5,10 +5,12 @@
 //! process, and a newer generation is seen at once.
 
 mod act;
+mod aftermath;
 mod board;
 mod gather;
 mod inputs;
 mod judging;
+mod look;
 mod operate;
 mod pass;
 mod payloads;
@@ -27,12 +29,14 @@ use std::{
     time::Duration,
 };
 
+use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
+pub use look::{LookError, look};
 pub use prepare::Charts;
 pub use program::{NoHelm, Program, RunsHelm};
 pub use run::{Assembled, Parts, Started, assemble, attend, run, start};
@@ -56,6 +60,11 @@ use payloads::Payloads;
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// The first delay after a pass that failed.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Pauses between reads of the records after helm's end, and how many there are: about half a minute in all, in which
+/// an API server restarts.
+const READ_AGAIN_FIRST: Duration = Duration::from_millis(200);
+const READ_AGAIN_LONGEST: Duration = Duration::from_secs(5);
+const READ_AGAIN_TIMES: usize = 9;
 /// The loop counts as stuck when it had work and made no pass for this long.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
@@ -102,6 +111,19 @@ pub struct Context {
     last_pass: AtomicI64,
 }
 
+/// Asks through a short absence of the API server: what helm left behind is not known by any other way, and the watches
+/// may still tell of the time before.
+async fn persistently<T, F>(ask: impl FnMut() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(READ_AGAIN_FIRST)
+        .with_max_delay(READ_AGAIN_LONGEST)
+        .with_max_times(READ_AGAIN_TIMES);
+    ask.retry(pauses).when(ClusterError::is_transient).await
+}
+
 impl Context {
     /// Brings a pass over an object soon.
     pub fn wake(&self, key: &ObjectKey) {
@@ -113,6 +135,11 @@ impl Context {
         let read = self.requests.read_records(release).await?;
         self.records.observe(release, &read);
         Ok(read.records())
+    }
+
+    /// As [`Self::read_records`], as often as it takes.
+    async fn read_records_again(&self, release: &ReleaseKey) -> Result<Records, ClusterError> {
+        persistently(|| self.read_records(release)).await
     }
 
     /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has
@@ -156,8 +183,8 @@ impl Context {
         self.main.standing() == View::Is(()) && self.records.standing() == View::Is(())
     }
 
-    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) {
-        self.judging.follow(&self.live, key, snapshot, plan);
+    fn judge(&self, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
+        self.judging.follow(&self.live, key, snapshot, plan)
     }
 
     /// Brings the gauges up to date.

@@ -5,27 +5,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, board::Halt, inputs::Prepared, prepare};
+use super::{Context, aftermath, board::Halt, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
     cluster::ClusterError,
     helm::{self, Command, Identity, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, ForeignAction, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Payload, Policy, Records,
+        Desired, Ended, Failure, FailureClass, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation, Outcome,
+        OwnerId, Policy, Records,
     },
-    types::{Namespace, ObjectKey, ReleaseKey},
+    types::{Namespace, ObjectKey},
 };
 
 /// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
 /// for each step, the wall clock is ours for the whole run.
 const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
-/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
-const MEMBERS_READ_MAX: usize = 50;
-/// Tries at a read after helm's end, and the pause between two. What is read there decides over the revision, and the
-/// watches may still tell of the time before: so long as the API server may come back, they are not asked instead.
-const READ_TRIES: u32 = 30;
-const READ_PAUSE: Duration = Duration::from_secs(1);
 
 /// What an attempt needs to know, taken when it starts.
 pub(super) struct Attempt {
@@ -102,7 +96,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             left_over: Vec::new(),
         };
     }
-    after(context, attempt, &release, ended).await
+    aftermath::look(context, attempt, before, ended).await
 }
 
 /// Checks that the release is as planned, and makes what helm is given.
@@ -154,7 +148,9 @@ async fn deploying(context: &Context, attempt: &Attempt, records: &Records) -> R
         Some(prepared) => prepared,
         // After a restart the digest is remembered and the values are not.
         None => Arc::new(
-            prepare::prepare(context, key, desired, "").await.map_err(|problem| changed(problem.message.into()))?,
+            prepare::prepare(context, key, desired, "", false)
+                .await
+                .map_err(|problem| changed(problem.message.into()))?,
         ),
     };
     if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
@@ -212,121 +208,6 @@ fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Id
         (Some(name), Ok(namespace)) => Identity::ServiceAccount { namespace, name },
         (None, _) | (Some(_), Err(_)) => Identity::Own,
     }
-}
-
-/// Reads what there is after helm's end.
-async fn after(context: &Context, attempt: &Attempt, release: &ReleaseKey, ended: Ended) -> Outcome {
-    let mut outcome = Outcome {
-        operation: attempt.operation.id.clone(),
-        ended,
-        records: persistently(&attempt.stop, || context.read_records(release)).await.ok(),
-        payload: None,
-        left_over: Vec::new(),
-    };
-    if attempt.operation.kind == OperationKind::Uninstall {
-        outcome.left_over = left_over(context, &attempt.members).await;
-        return outcome;
-    }
-    let written = outcome.records.as_ref().is_some_and(|records| records.get(attempt.operation.revision).is_some());
-    if written {
-        outcome.payload = look(context, &attempt.stop, release, attempt.operation.revision).await;
-    }
-    if let Some(payload) = &outcome.payload {
-        context.payloads.put(release, payload.clone());
-    }
-    outcome
-}
-
-/// Asks until there is an answer, for a while.
-async fn persistently<T, F>(stop: &Stop, mut ask: impl FnMut() -> F) -> Result<T, ClusterError>
-where
-    F: Future<Output = Result<T, ClusterError>>,
-{
-    let mut tries = 1;
-    loop {
-        match ask().await {
-            Err(error) if error.is_transient() && tries < READ_TRIES => {
-                tokio::select! {
-                    biased;
-                    () = stop.now.cancelled() => return Err(error),
-                    () = tokio::time::sleep(READ_PAUSE) => tries += 1,
-                }
-            }
-            answer => return answer,
-        }
-    }
-}
-
-/// What a revision consists of, with its objects in view as they are now. `None` where either could not be read: then
-/// nothing may be said of the revision yet.
-pub(super) async fn look(context: &Context, stop: &Stop, release: &ReleaseKey, revision: u32) -> Option<Payload> {
-    let payload = persistently(stop, || read_payload(context, release, revision)).await.ok()??;
-    observe(context, stop, release, &payload.members).await.ok()?;
-    Some(payload)
-}
-
-/// Objects that are still there after an uninstall.
-async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
-    let mut left = Vec::new();
-    for member in members {
-        match context.requests.read_member(member).await {
-            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
-            // What cannot be read is not known to be there: it must not hold the object for ever.
-            Ok(_) | Err(_) => {}
-        }
-    }
-    left
-}
-
-/// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
-fn keeps(object: &serde_json::Value) -> bool {
-    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
-    policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
-}
-
-/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
-async fn observe(context: &Context, stop: &Stop, release: &ReleaseKey, members: &[Member]) -> Result<(), ClusterError> {
-    context.live.want(release, members, context.clock.now());
-    let judged = members.iter().filter(|member| crate::health::has_health(&member.api_version, &member.kind));
-    for member in judged.take(MEMBERS_READ_MAX) {
-        match persistently(stop, || context.requests.read_member(member)).await {
-            Ok(Some(object)) => context.live.observe(&object),
-            Err(error) if error.is_transient() => return Err(error),
-            // What may not be read may not be watched either, and the index says so.
-            Ok(None) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// What the record of a revision tells beyond its labels.
-async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Result<Option<Payload>, ClusterError> {
-    let unreadable = |action| Payload {
-        revision,
-        action,
-        chart: "".into(),
-        version: "".into(),
-        app_version: "".into(),
-        members: Vec::new(),
-    };
-    let Some(record) = context.requests.read_record_data(release, revision).await? else { return Ok(None) };
-    let Ok(decoded) = helm::decode(&record.bytes) else { return Ok(Some(unreadable(ForeignAction::Unreadable))) };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else {
-        return Ok(Some(unreadable(ForeignAction::Unreadable)));
-    };
-    let mut members = Vec::with_capacity(objects.len());
-    for object in &objects {
-        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
-        members.push(object.member(namespaced, &release.namespace));
-    }
-    Ok(Some(Payload {
-        revision,
-        action: helm::foreign_action(&decoded),
-        chart: decoded.chart_name.clone(),
-        version: decoded.chart_version.clone(),
-        app_version: decoded.app_version.clone(),
-        members,
-    }))
 }
 
 fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {

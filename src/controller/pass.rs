@@ -44,9 +44,9 @@ pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Opt
     let rendered = render(object.status.as_ref(), &snapshot, &plan);
     let object = write::write(&context, &key, object, &snapshot, &plan, rendered).await?;
     act::act(&context, &key, &object, &snapshot, desired, &plan).await?;
-    context.judge(&key, &snapshot, &plan);
+    let look_at_pods = context.judge(&key, &snapshot, &plan);
     context.passed(&key);
-    Ok(due(&plan, now))
+    Ok(due(&plan, now).into_iter().chain(look_at_pods).min())
 }
 
 fn due(plan: &Plan, now: Timestamp) -> Option<Duration> {

@@ -45,6 +45,14 @@ impl Payloads {
         self.lock().insert(release.clone(), Entry::Read(payload));
     }
 
+    /// Drops what was read of a release that is as declared.
+    pub fn settle(&self, release: &ReleaseKey) {
+        let mut entries = self.lock();
+        if matches!(entries.get(release), Some(Entry::Read(_))) {
+            entries.remove(release);
+        }
+    }
+
     pub fn give_up(&self, release: &ReleaseKey) {
         self.lock().remove(release);
     }

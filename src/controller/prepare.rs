@@ -80,9 +80,10 @@ pub(super) async fn prepare(
     key: &ObjectKey,
     desired: &Desired,
     fingerprint: &str,
+    anew: bool,
 ) -> Result<Prepared, InputsProblem> {
     let values = values(context, key, desired).await.map_err(|error| error.problem())?;
-    let chart = chart(context, key, desired).await.map_err(|error| error.problem())?;
+    let chart = chart(context, key, desired, anew).await.map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let digest = ReleaseDigest::v1(&[
         desired.policy.namespace.as_str().as_bytes(),
@@ -168,14 +169,13 @@ async fn text(context: &Context, key: &ObjectKey, source: &ValuesSource) -> Resu
     }
 }
 
-async fn chart(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<StoredChart, PrepareError> {
+async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool) -> Result<StoredChart, PrepareError> {
     let repository = RepositoryUrl::parse(&desired.repository, context.settings.allow_http)?;
     let credentials = match &desired.repository_secret {
         Some(name) => Some(credentials(context, key, name).await?),
         None => None,
     };
-    let request =
-        ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials };
+    let request = ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials, anew };
     let chart = context.charts.chart(request).await?;
     if chart.facts.library {
         return Err(PrepareError::Library(chart.name.as_str().into()));

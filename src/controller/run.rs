@@ -74,7 +74,7 @@ pub fn assemble(parts: Parts) -> Assembled {
     let Parts { client, clock, scope, settings, charts, helm, access, metrics, holder, started } = parts;
     let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
     let discovery = Arc::new(Discovery::default());
-    let waker = wakes.clone();
+    let for_board = wakes.clone();
     let context = Context {
         requests: Requests::new(client.clone(), Arc::clone(&discovery)),
         records: Arc::new(RecordIndex::new(scope.clone(), releases.clone())),
@@ -89,7 +89,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         helm,
         access,
         metrics,
-        board: Board::new(settings.slots, Box::new(move |key: &ObjectKey| waker.wake(key.clone()))),
+        board: Board::new(settings.slots, Box::new(move |key: &ObjectKey| for_board.wake(key.clone()))),
         helm_slots: Semaphore::new(settings.slots.computing),
         hook_slots: Semaphore::new(settings.slots.waiting),
         settings,
@@ -173,23 +173,24 @@ fn again(key: &ObjectKey, error: &PassError, context: &Context) -> Duration {
     delay
 }
 
-/// Starts the tasks behind the indexes.
+/// Starts the tasks behind the indexes, and those that speak.
 fn watch(context: &Arc<Context>, ears: &Ears) -> JoinSet<()> {
-    let client = || context.client.clone();
-    let clock = || context.clock.clone();
-    let (main, live) = (Arc::clone(&context.main), Arc::clone(&context.live));
-    let (records, values, events) =
-        (Arc::clone(&context.records), Arc::clone(&context.values), Arc::clone(&context.events));
-    let (for_records, for_values, for_events) = (client(), client(), client());
-    let (records_clock, values_clock, events_clock) = (clock(), clock(), clock());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(main.run(client(), clock()));
-    tasks.spawn(live.run(client(), clock(), Arc::clone(&context.discovery)));
-    tasks.spawn(async move { records.run(for_records, &records_clock).await });
-    tasks.spawn(async move { values.run(for_values, &values_clock).await });
-    tasks.spawn(async move { events.run(for_events, &events_clock).await });
+    let mut tasks = watch_only(context);
+    tasks.spawn(Arc::clone(&context.events).run(context.client.clone(), context.clock.clone()));
     tasks.spawn(bury(Arc::clone(context), ears.main.gone.clone()));
     tasks.spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone()));
+    tasks
+}
+
+/// Starts the tasks behind the indexes.
+pub(super) fn watch_only(context: &Arc<Context>) -> JoinSet<()> {
+    let client = || context.client.clone();
+    let clock = || context.clock.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&context.main).run(client(), clock()));
+    tasks.spawn(Arc::clone(&context.live).run(client(), clock(), Arc::clone(&context.discovery)));
+    tasks.spawn(Arc::clone(&context.records).run(client(), clock()));
+    tasks.spawn(Arc::clone(&context.values).run(client(), clock()));
     tasks
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn write(
     plan: &Plan,
     rendered: Rendered,
 ) -> Result<Arc<HelmRelease>, ClusterError> {
-    let put_off = plan.action.defers_status() && !remembers_more(&snapshot.memory, &plan.memory);
+    let put_off = plan.defers_status(snapshot) && !remembers_more(&snapshot.memory, &plan.memory);
     let gone = plan.action == Action::RemoveFinalizer;
     if put_off || gone || object.status.as_ref() == Some(&rendered.status) {
         context.metrics.passes.with_label_values(&["unchanged"]).inc();

@@ -42,7 +42,8 @@ pub enum Action {
 
 impl Action {
     /// The next pass follows at once, so that a status written for this one would be a request for nothing. If it does
-    /// not follow soon, [`super::SAY_AFTER`] brings a pass that says what is waited for.
+    /// not follow soon, [`super::SAY_AFTER`] brings a pass that says what is waited for. [`super::Plan::defers_status`]
+    /// has the exceptions.
     pub fn defers_status(&self) -> bool {
         match self {
             Self::AddFinalizer | Self::RemoveFinalizer | Self::Prepare | Self::Inspect { .. } | Self::Ask(_) => true,
@@ -75,4 +76,13 @@ pub enum Wake {
     /// Only a change brings the next pass.
     Never,
     At(Timestamp),
+}
+
+impl Wake {
+    pub(super) fn or_sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::At(one), Self::At(another)) => Self::At(one.min(another)),
+            (Self::Never, wake) | (wake, Self::Never) => wake,
+        }
+    }
 }

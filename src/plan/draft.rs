@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Because, Next, Note, Priority, Wake, backoff};
+use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
-    api::{HistoryResult, LastFailure},
     release::{
-        Cause, Deployed, Fault, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, Memory, Operation,
-        OperationKind, OwnerId, Policy, Quarantined, Record, Records, Snapshot,
+        Cause, Flight, ForeignAction, Health, HistoryEntry, Inputs, InputsView, Inventory, Memory, Operation,
+        OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
     },
+    types::ReleaseDigest,
 };
 
 /// What a rule decides.
@@ -17,20 +17,22 @@ pub(super) struct Decision {
     pub(super) action: Action,
     pub(super) because: Because,
     pub(super) wake: Wake,
+    /// A place in the queue, or a slot, is wanted: it is not given back although nothing is done now.
+    pub(super) placed: bool,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "each is the answer of a rule, and a rule may have none")]
 impl Decision {
     pub(super) fn idle(because: Because) -> Option<Self> {
-        Some(Self { action: Action::Idle, because, wake: Wake::Never })
+        Some(Self { action: Action::Idle, because, wake: Wake::Never, placed: false })
     }
 
     pub(super) fn until(because: Because, moment: Timestamp) -> Option<Self> {
-        Some(Self { action: Action::Idle, because, wake: Wake::At(moment) })
+        Some(Self { action: Action::Idle, because, wake: Wake::At(moment), placed: false })
     }
 
     pub(super) fn act(action: Action, because: Because) -> Option<Self> {
-        Some(Self { action, because, wake: Wake::Never })
+        Some(Self { action, because, wake: Wake::Never, placed: false })
     }
 }
 
@@ -41,14 +43,6 @@ pub(super) struct Draft<'a> {
     pub(super) memory: Memory,
     pub(super) notes: Vec<Note>,
     owner: OwnerId,
-}
-
-/// An attempt that is judged bad.
-pub(super) struct Rejection<'a> {
-    pub(super) operation: &'a Operation,
-    pub(super) fault: Fault,
-    pub(super) reason: &'static str,
-    pub(super) why: Box<str>,
 }
 
 impl<'a> Draft<'a> {
@@ -80,17 +74,63 @@ impl<'a> Draft<'a> {
     /// its target, so there only status can tell.
     pub(super) fn is_ours(&self, record: &Record) -> bool {
         record.is_stamped_by(&self.owner)
-            || self.memory.operation.as_ref().is_some_and(|o| o.revision == record.revision && o.target.is_some())
-            || self.memory.deployed.as_ref().is_some_and(|d| d.revision == record.revision)
-            || self.memory.entry(record.revision).is_some_and(|e| e.action == OperationKind::Rollback)
+            || self.memory.operation.as_ref().is_some_and(|operation| self.wrote(operation, record))
+            || self.memory.deployed.as_ref().is_some_and(|d| d.revision == record.revision && self.names_us(record))
+            || self
+                .entry_of(record)
+                .is_some_and(|entry| entry.action == OperationKind::Rollback && entry.digest == record.digest)
     }
 
-    /// Whether this object ever made a revision of the release.
+    /// Whether a record was written by the run of an operation, and not by somebody who was there first.
+    pub(super) fn wrote(&self, operation: &Operation, record: &Record) -> bool {
+        record.revision == operation.revision
+            && match operation.kind {
+                OperationKind::Install | OperationKind::Upgrade => record.is_stamped_by(&self.owner),
+                OperationKind::Rollback => record.digest == operation.digest && self.names_us(record),
+                OperationKind::Uninstall => false,
+            }
+    }
+
+    /// What a record of ours deploys. A digest that helm copied onto somebody else's upgrade is no digest of it.
+    pub(super) fn digest_of(&self, record: &'a Record) -> Option<&'a ReleaseDigest> {
+        let known = self.memory.deployed.as_ref().filter(|deployed| deployed.revision == record.revision);
+        match known {
+            Some(deployed) if !record.is_stamped_by(&self.owner) => {
+                record.digest.as_ref().filter(|digest| deployed.digest.as_ref() == Some(*digest))
+            }
+            _ => record.digest.as_ref().filter(|_| self.is_ours(record)),
+        }
+    }
+
+    /// helm copies labels from revision to revision, so this holds for everybody's revisions of a release of ours.
+    fn names_us(&self, record: &Record) -> bool {
+        record.owner.as_ref() == Some(&self.owner)
+    }
+
+    /// Whether this object ever made a revision of the release that is there.
     pub(super) fn ever_ours(&self) -> bool {
-        self.memory.deployed.is_some()
-            || self.memory.operation.is_some()
-            || !self.memory.history.is_empty()
-            || self.records().is_some_and(|records| records.iter().any(|r| r.is_stamped_by(&self.owner)))
+        self.records().is_some_and(|records| records.iter().any(|record| self.names_us(record)))
+    }
+
+    /// What history tells of a record. Revisions begin anew after an uninstall, so an older entry may mean another one.
+    pub(super) fn entry_of(&self, record: &Record) -> Option<&HistoryEntry> {
+        self.memory.entry(record.revision).filter(|entry| record.written >= entry.start.as_second())
+    }
+
+    /// The newest revision, where it is the one that was last judged good and is still there.
+    pub(super) fn at_good(&self) -> Option<&'a Record> {
+        let newest = self.newest().filter(|newest| newest.status == RecordStatus::Deployed)?;
+        self.memory.deployed.as_ref().filter(|deployed| deployed.revision == newest.revision).map(|_| newest)
+    }
+
+    /// Inputs other than `bad` that nothing was tried with so far: the better repair, if they are there.
+    pub(super) fn fresh(&self, bad: Option<&ReleaseDigest>) -> bool {
+        let failures = &self.memory.failures;
+        failures.last.is_none()
+            && failures.not_before.is_none()
+            && self.inputs().is_some_and(|inputs| {
+                Some(&inputs.digest) != bad && self.memory.quarantine_of(&inputs.digest).is_none()
+            })
     }
 
     /// How a person names what is desired.
@@ -99,12 +139,11 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn label_of(&self, operation: &Operation) -> Box<str> {
-        match &self.memory.desired {
-            Some(desired) if operation.digest.as_ref() == Some(&desired.digest) => desired.label().into(),
-            _ => match &self.memory.deployed {
-                Some(deployed) => deployed.label().into(),
-                None => self.desired_label(),
-            },
+        match operation.kind {
+            OperationKind::Rollback => self.target_label(operation.target),
+            OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => {
+                self.describe(operation.revision, operation.digest.as_ref()).label().into()
+            }
         }
     }
 
@@ -117,22 +156,22 @@ impl<'a> Draft<'a> {
         target: Option<u32>,
     ) -> Decision {
         let snapshot = self.snapshot;
-        let launched = match &snapshot.flight {
-            Flight::Idle => Decision::act(Action::Ask(priority), Because::Queued),
-            Flight::Queued => Decision::idle(Because::Queued),
+        let (action, because) = match &snapshot.flight {
+            Flight::Idle => (Action::Ask(priority), Because::Queued),
+            Flight::Queued => (Action::Idle, Because::Queued),
             // What is planned with a slot in hand is what runs; nothing planned before counts.
             Flight::Granted | Flight::Running { .. } | Flight::Ended(_) => {
                 let operation = self.operation(kind, cause, target);
                 let label =
                     if kind == OperationKind::Rollback { self.target_label(target) } else { self.desired_label() };
                 self.memory.operation = Some(operation.clone());
-                Decision::act(Action::Start(operation), Because::Running { kind, label, target })
+                (Action::Start(operation), Because::Running { kind, label, target })
             }
         };
-        launched.unwrap_or(Decision { action: Action::Idle, because: Because::Queued, wake: Wake::Never })
+        Decision { action, because, wake: Wake::Never, placed: true }
     }
 
-    fn operation(&self, kind: OperationKind, cause: Cause, target: Option<u32>) -> Operation {
+    pub(super) fn operation(&self, kind: OperationKind, cause: Cause, target: Option<u32>) -> Operation {
         let records = self.records();
         let newest = records.and_then(Records::newest).map_or(0, |r| r.revision);
         let revision = match kind {
@@ -167,139 +206,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The attempt is good: remembers it as deployed, and marks its record.
-    pub(super) fn accept(&mut self, revision: u32, operation: Option<&Operation>) -> Decision {
-        let now = self.now();
-        let rollback = operation.is_some_and(|o| o.kind == OperationKind::Rollback)
-            || self.memory.entry(revision).is_some_and(|e| e.action == OperationKind::Rollback);
-        let deployed = if rollback { self.back_at(revision, operation) } else { self.newly_deployed(revision) };
-        if let Some(operation) = operation {
-            self.memory.remember(HistoryEntry {
-                revision,
-                action: operation.kind,
-                version: deployed.version.clone(),
-                digest: operation.digest.clone(),
-                cause: operation.cause,
-                result: HistoryResult::Succeeded,
-                start: operation.started,
-                end: now,
-            });
-            self.notes.push(Note::Done { kind: operation.kind, revision, label: deployed.label().into() });
-        }
-        self.memory.failures.rollbacks = 0;
-        if !rollback {
-            self.memory.failures = crate::release::Failures::default();
-        }
-        let label: Box<str> = deployed.label().into();
-        self.memory.deployed = Some(deployed);
-        self.memory.operation = None;
-        Decision { action: Action::Mark { revision }, because: Because::Good { revision, label }, wake: Wake::Never }
-    }
-
-    fn newly_deployed(&self, revision: u32) -> Deployed {
-        let desired = self.memory.desired.as_ref();
-        let text = |pick: fn(&Inputs) -> &str| desired.map_or("", pick).into();
-        Deployed {
-            revision,
-            chart: text(|d| &d.chart),
-            version: text(|d| &d.version),
-            app_version: text(|d| &d.app_version),
-            digest: desired.map(|d| d.digest.clone()),
-            since: self.now(),
-        }
-    }
-
-    fn back_at(&self, revision: u32, operation: Option<&Operation>) -> Deployed {
-        let digest = self
-            .records()
-            .and_then(|records| records.get(revision))
-            .and_then(|record| record.digest.clone())
-            .or_else(|| operation.and_then(|o| o.digest.clone()));
-        let payload = self.snapshot.payload.as_ref().filter(|payload| payload.revision == revision);
-        match (&self.memory.deployed, payload) {
-            (_, Some(payload)) => Deployed {
-                revision,
-                chart: payload.chart.clone(),
-                version: payload.version.clone(),
-                app_version: payload.app_version.clone(),
-                digest,
-                since: self.now(),
-            },
-            (Some(before), None) => Deployed { revision, digest, since: self.now(), ..before.clone() },
-            (None, None) => Deployed { digest, ..self.newly_deployed(revision) },
-        }
-    }
-
-    /// The attempt is bad: counts it, and quarantines its digest when the budget is used up.
-    pub(super) fn reject(&mut self, rejection: Rejection<'_>) {
-        let Rejection { operation, fault, reason, why } = rejection;
-        self.end(operation, HistoryResult::Failed);
-        let failures = &mut self.memory.failures;
-        failures.last = Some(LastFailure { reason: reason.to_owned(), message: why.to_string() });
-        let (now, uid) = (self.snapshot.now, &self.snapshot.object.uid);
-        match operation.kind {
-            OperationKind::Rollback => {
-                failures.rollbacks = failures.rollbacks.saturating_add(1);
-            }
-            OperationKind::Uninstall | OperationKind::Install => {
-                failures.count = failures.count.saturating_add(1);
-                failures.not_before = Some(backoff::next(now, failures.count, backoff::LIMIT, uid));
-            }
-            OperationKind::Upgrade => {
-                failures.count = failures.count.saturating_add(1);
-                let limit = match fault {
-                    Fault::Own => backoff::LIMIT,
-                    Fault::Outside => backoff::LIMIT_OUTSIDE,
-                };
-                failures.not_before = Some(backoff::next(now, failures.count, limit, uid));
-                if fault == Fault::Own && failures.count > self.policy.retries {
-                    failures.not_before = None;
-                    self.quarantine(operation, reason, why);
-                }
-            }
-        }
-    }
-
-    fn quarantine(&mut self, operation: &Operation, reason: &str, why: Box<str>) {
-        let Some(digest) = operation.digest.clone() else { return };
-        let label = self.label_of(operation);
-        self.notes.push(Note::Quarantined { label: label.clone(), why: why.clone() });
-        let since = self.now();
-        self.memory.quarantine(Quarantined { digest, version: label, reason: reason.into(), message: why, since });
-    }
-
-    /// Ends the attempt in memory without counting it.
-    pub(super) fn abandon(&mut self, operation: &Operation) {
-        self.end(operation, HistoryResult::Abandoned);
-        self.notes.push(Note::Interrupted { kind: operation.kind, revision: operation.revision });
-    }
-
-    fn end(&mut self, operation: &Operation, result: HistoryResult) {
-        let version = match operation.kind {
-            OperationKind::Rollback => self.target_label(operation.target),
-            OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => {
-                self.memory.desired.as_ref().map(|d| d.version.clone()).unwrap_or_default()
-            }
-        };
-        self.memory.remember(HistoryEntry {
-            revision: operation.revision,
-            action: operation.kind,
-            version,
-            digest: operation.digest.clone(),
-            cause: operation.cause,
-            result,
-            start: operation.started,
-            end: self.now(),
-        });
-        self.memory.operation = None;
-    }
-
     /// Makes the inventory speak of a revision. `Some` is what has to be done first.
     pub(super) fn take_inventory(&mut self, revision: u32, because: Because) -> Option<Decision> {
         if self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == revision) {
             return None;
         }
         match &self.snapshot.payload {
+            // What cannot be read has no members to judge; none is not the same as all are well.
+            Some(payload) if payload.revision == revision && payload.action == ForeignAction::Unreadable => {
+                Decision::idle(Because::ViewPending(View::Members))
+            }
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {
                 self.memory.inventory = Some(Inventory::new(revision, payload.members.clone()));
@@ -314,6 +230,15 @@ impl<'a> Draft<'a> {
         match self.memory.failures.not_before {
             Some(moment) => Next::RetryAt(moment),
             None => Next::Quarantined,
+        }
+    }
+
+    /// When a rollback that helm could not complete is tried again.
+    pub(super) fn rollback_due(&self) -> Timestamp {
+        let last = self.memory.history.iter().rev().find(|entry| entry.action == OperationKind::Rollback);
+        match (self.memory.failures.rollbacks, last) {
+            (0, _) | (_, None) => self.now(),
+            (rollbacks, Some(entry)) => backoff::next(entry.end, rollbacks, backoff::LIMIT, &self.snapshot.object.uid),
         }
     }
 

@@ -11,6 +11,7 @@ mod action;
 mod backoff;
 mod check;
 mod draft;
+mod ending;
 mod report;
 mod rules;
 
@@ -42,6 +43,15 @@ pub struct Plan {
     pub wake: Wake,
 }
 
+impl Plan {
+    /// Whether the write of status can wait for the next pass, which follows at once: only where nothing is remembered
+    /// but what that pass finds out by itself. A request by annotation, for one, would be answered again and again.
+    pub fn defers_status(&self, snapshot: &Snapshot) -> bool {
+        let found_anew = |memory: &Memory| Memory { observed_generation: 0, desired: None, ..memory.clone() };
+        self.action.defers_status() && found_anew(&self.memory) == found_anew(&snapshot.memory)
+    }
+}
+
 /// Decides. Never fails: what cannot be acted on is a plan that says so.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let policy = match &snapshot.spec {
@@ -50,20 +60,20 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
     };
     let mut draft = Draft::new(snapshot, policy);
     rules::notice(&mut draft);
-    let mut decision = RULES.iter().find_map(|rule| (rule.decide)(&mut draft)).unwrap_or(Decision {
-        action: Action::Idle,
-        because: Because::Looking,
-        wake: Wake::Never,
-    });
+    let Decision { mut action, because, mut wake, placed } = RULES
+        .iter()
+        .find_map(|rule| (rule.decide)(&mut draft))
+        .unwrap_or(Decision { action: Action::Idle, because: Because::Looking, wake: Wake::Never, placed: false });
     // A place in the queue, or a slot, is given back by a plan that has no use for it.
-    let placed = matches!(snapshot.flight, Flight::Queued | Flight::Granted);
-    if placed && decision.action == Action::Idle && decision.because != Because::Queued {
-        decision.action = Action::Withdraw;
+    if !placed && matches!(snapshot.flight, Flight::Queued | Flight::Granted) && action == Action::Idle {
+        action = Action::Withdraw;
     }
-    if decision.action.defers_status() && decision.wake == Wake::Never {
-        decision.wake = snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At);
+    if action == Action::Idle && !policy.suspend {
+        wake = wake.or_sooner(rules::look_again(snapshot));
     }
-    let Decision { action, because, wake } = decision;
+    if action.defers_status() {
+        wake = wake.or_sooner(snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At));
+    }
     Plan { action, memory: draft.memory, because, notes: draft.notes, wake }
 }
 
@@ -79,3 +89,6 @@ fn nameless(snapshot: &Snapshot, message: &str) -> Plan {
     };
     Plan { action, memory, because, notes: Vec::new(), wake: Wake::Never }
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,6 +105,8 @@ impl Deployed {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failures {
     pub count: u32,
+    /// Those of them that were the version's own fault; only they use up its attempts.
+    pub own: u32,
     /// Rollbacks in a row that helm could not complete.
     pub rollbacks: u32,
     pub not_before: Option<Timestamp>,
@@ -234,6 +236,7 @@ impl From<HelmReleaseStatus> for Memory {
             operation: status.operation.map(Operation::from),
             failures: status.failures.map_or_else(Failures::default, |f| Failures {
                 count: f.count,
+                own: f.own,
                 rollbacks: f.rollbacks,
                 not_before: f.not_before,
                 last: f.last,
@@ -314,6 +317,7 @@ impl From<Memory> for HelmReleaseStatus {
             operation: operation.map(Into::into),
             failures: (failures != Failures::default()).then_some(api::Failures {
                 count: failures.count,
+                own: failures.own,
                 rollbacks: failures.rollbacks,
                 not_before: failures.not_before,
                 last: failures.last,

@@ -69,7 +69,7 @@ impl RecordStatus {
 
 impl fmt::Display for RecordStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -172,10 +172,21 @@ impl Records {
     /// `--history-max` for the next run: the user's wish, or more where pruning would take the newest verified
     /// revision. helm prunes the oldest before it creates, whatever their worth.
     pub fn history_max(&self, wanted: u32) -> u32 {
-        let Some(keep) = self.newest_verified_below(u32::MAX) else { return wanted };
-        let since = self.0.iter().filter(|record| record.revision >= keep.revision).count();
-        // One more for the revision that the run creates.
-        wanted.max(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))
+        self.history_max_for(wanted, None)
+    }
+
+    /// The same for a run that goes back to `target`, which may be older than the newest verified revision.
+    pub fn history_max_for(&self, wanted: u32, target: Option<u32>) -> u32 {
+        let newest = self.newest_verified_below(u32::MAX).map(|record| record.revision);
+        let deployed = self.deployed().map(|record| record.revision);
+        let room = |keep: Option<u32>| {
+            // helm itself never prunes the revision that it calls deployed, so failures on top of it need no room.
+            let keep = keep.filter(|keep| Some(*keep) != deployed)?;
+            let since = self.0.iter().filter(|record| record.revision >= keep).count();
+            // One more for the revision that the run creates.
+            Some(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))
+        };
+        wanted.max(room(newest).unwrap_or(0)).max(room(target).unwrap_or(0))
     }
 }
 
@@ -212,6 +223,10 @@ mod tests {
         assert_eq!(records.history_max(3), 5);
         assert_eq!(records.history_max(9), 9);
         assert_eq!(Records::default().history_max(3), 3);
+        assert_eq!(records.history_max_for(3, Some(2)), 5);
+        let mut deployed = records.0.clone();
+        deployed[0].status = RecordStatus::Deployed;
+        assert_eq!(Records::new(deployed).history_max(3), 3);
     }
 
     #[test]

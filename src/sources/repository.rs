@@ -81,16 +81,19 @@ impl Repositories {
         request: &ChartRequest,
     ) -> Result<Arc<[Entry]>, SourceError> {
         let slot = self.slot(request);
-        if let Some(entries) = slot.fresh(&request.chart, settings.index_fresh_for) {
+        let asked = Instant::now();
+        // Whoever asks anew is content with an answer that was confirmed since.
+        let fresh_for = || if request.anew { asked.elapsed() } else { settings.index_fresh_for };
+        if let Some(entries) = slot.fresh(&request.chart, fresh_for()) {
             return Ok(entries);
         }
         // Twice: the flight that is shared may have begun to parse before this chart was wanted. The next one knows.
         for _ in 0..2 {
             let refresh = async {
-                if slot.fresh(&request.chart, settings.index_fresh_for).is_some() {
+                if slot.fresh(&request.chart, fresh_for()).is_some() {
                     return Ok(());
                 }
-                self.refresh(&slot, clients, settings, request).await
+                self.refresh(&slot, clients, settings, request, fresh_for()).await
             };
             slot.flight.join(refresh).await?;
             if let Some(entries) = slot.entries(&request.chart) {
@@ -124,10 +127,11 @@ impl Repositories {
         clients: &Clients,
         settings: &SourceSettings,
         request: &ChartRequest,
+        fresh_for: Duration,
     ) -> Result<(), SourceError> {
         let body = slot.lock().body.clone();
         let file = match body {
-            Some(body) if body.confirmed.elapsed() < settings.index_fresh_for => body.file,
+            Some(body) if body.confirmed.elapsed() < fresh_for => body.file,
             body => match (ask(clients, settings, request, body.as_ref()).await?, body) {
                 (Some(new), _) => {
                     // Parsed first: a body that is no index does not take the place of one that was.

@@ -21,6 +21,8 @@ pub struct ChartRequest {
     pub chart: ChartName,
     pub version: VersionRequest,
     pub credentials: Option<Credentials>,
+    /// Asks the repository even if its answer is fresh: a person wants to know what is there now.
+    pub anew: bool,
 }
 
 /// One version of one chart, found in the index of a repository by somebody who may read that.
@@ -63,7 +65,7 @@ impl ResolvedChart {
 
 /// The entry that satisfies the request, if it can be used.
 pub(super) fn choose(request: &ChartRequest, entries: &[Entry]) -> Result<ResolvedChart, SourceError> {
-    let ChartRequest { repository, chart, version: wanted, credentials: _ } = request;
+    let ChartRequest { repository, chart, version: wanted, credentials: _, anew: _ } = request;
     if entries.is_empty() {
         return Err(SourceError::ChartAbsent { place: repository.place(), chart: chart.clone() });
     }

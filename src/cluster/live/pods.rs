@@ -84,8 +84,11 @@ impl Pods {
                 watched.facts.clear();
                 false
             }
-            Change::Opened { .. } | Change::Lost => false,
-            Change::Listed(None) | Change::Applied(None) | Change::Deleted(None) => false,
+            Change::Listed(None)
+            | Change::Applied(None)
+            | Change::Deleted(None)
+            | Change::Opened { .. }
+            | Change::Lost => false,
         };
         if changed { watched.users.clone() } else { Vec::new() }
     }

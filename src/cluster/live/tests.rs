@@ -1,7 +1,9 @@
 //! Folds of the index of live objects.
 
+use futures::StreamExt as _;
 use serde_json::json;
 
+use super::super::mock::{Asked, client, failure, log_of};
 use super::super::standing::Standing;
 use super::super::watch::Change;
 use super::kind::Told;
@@ -179,6 +181,21 @@ fn job_that_was_seen_finished_may_go() {
 }
 
 #[test]
+fn job_that_went_is_remembered_when_the_members_change() {
+    let (index, _) = index(Scope::Cluster);
+    let done = member("Job", "apps", "done");
+    index.want(&release("r"), std::slice::from_ref(&done), at(1001));
+    let finished = told(&done, 5, judged(Verdict::Healthy, true));
+    listed(&index, &done, [finished.clone()], 9);
+    fold(&index, &done, 0, Change::Deleted(told(&done, 10, finished.judgement)));
+    index.want(&release("r"), &[done.clone(), deployment("new")], at(1002));
+    assert_eq!(index.look(&done), MemberLook::Is(judged(Verdict::Healthy, true)));
+    index.forget(&release("r"));
+    index.want(&release("r"), std::slice::from_ref(&done), at(1003));
+    assert_eq!(index.look(&done), MemberLook::Missing);
+}
+
+#[test]
 fn refused_kind_is_said_and_leaves_the_others_alone() {
     let (index, wakes) = index(Scope::Cluster);
     let (a, job) = (deployment("a"), member("Job", "apps", "j"));
@@ -272,4 +289,61 @@ fn standing_of_a_kind_that_is_not_found_is_kept_when_it_comes() {
     assert_eq!(Standing::default().view(()), crate::release::View::Pending);
     listed(&index, &a, [good(&a, 5)], 9);
     assert_eq!(index.look(&a), is(Verdict::Healthy));
+}
+
+/// Answers for a cluster with one Deployment, one Secret and one pod, whose watches end at once.
+fn small_cluster(asked: &Asked) -> (u16, String) {
+    let entry = |name: &str, kind: &str| json!({"name": name, "kind": kind, "namespaced": true, "singularName": "", "verbs": []});
+    let resources = |version: &str, entries: &[Value]| {
+        json!({"kind": "APIResourceList", "groupVersion": version, "resources": entries}).to_string()
+    };
+    let meta = |name: &str| json!({"namespace": "apps", "name": name, "resourceVersion": "5", "generation": 1});
+    let list = |items: &[Value]| {
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items}).to_string()
+    };
+    let body = match (&*asked.path, asked.query.contains("watch=true")) {
+        (_, true) => String::new(),
+        ("/api/v1", _) => resources("v1", &[entry("secrets", "Secret")]),
+        ("/apis/apps/v1", _) => resources("apps/v1", &[entry("deployments", "Deployment")]),
+        ("/apis/apps/v1/deployments", _) => {
+            let status = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+                "availableReplicas": 1});
+            list(&[json!({"metadata": meta("web"), "spec": {"replicas": 1}, "status": status})])
+        }
+        ("/api/v1/secrets", _) => list(&[json!({"metadata": meta("web")})]),
+        ("/api/v1/namespaces/apps/pods", _) => list(&[json!({"metadata": meta("pod")})]),
+        _ => return failure(404, "NotFound", "no such kind"),
+    };
+    (200, body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_are_found_and_watched_when_they_are_wanted() {
+    let (index, mut wakes) = index(Scope::Cluster);
+    let index = Arc::new(index);
+    let (client, log) = client(small_cluster);
+    let running = tokio::spawn(Arc::clone(&index).run(client, Arc::default()));
+    let secret = Member { api_version: "v1".into(), kind: "Secret".into(), ..deployment("web") };
+    let unknown = Member { api_version: "example.com/v1".into(), kind: "Thing".into(), ..deployment("web") };
+    let members = [deployment("web"), secret, unknown.clone()];
+    index.want(&release("r"), &members, at(1001));
+    let pods = index.judge_pods("apps", &release("r"));
+    let done = |index: &LiveIndex| {
+        index.health_of(&members).present.len() == 2
+            && matches!(index.look(&unknown), MemberLook::Refused(_))
+            && locked(&index.pods).facts("apps").count() == 1
+    };
+    while !done(&index) {
+        assert_eq!(wakes.next().await, Some(release("r")));
+    }
+    let asked = log_of(&log);
+    let list = |path: &str| asked.iter().find(|asked| asked.path == path).unwrap();
+    assert!(list("/apis/apps/v1/deployments").query.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3DHelm"));
+    assert!(list("/api/v1/secrets").accept.contains("PartialObjectMetadata"), "no Secret is ever read whole");
+    assert!(!list("/apis/apps/v1/deployments").accept.contains("PartialObjectMetadata"));
+    drop(pods);
+    index.forget(&release("r"));
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    assert_eq!(locked(&index.state).kinds.iter().count(), 0, "nobody uses them any more");
+    running.abort();
 }

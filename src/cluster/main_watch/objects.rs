@@ -125,7 +125,9 @@ impl Objects {
                 };
                 let mut gone: Vec<ObjectKey> = self.seen.iter().filter(gone).map(|(key, _)| key.clone()).collect();
                 gone.sort_unstable();
-                gone.into_iter().for_each(|key| self.remove(key, &mut wakes));
+                for key in gone {
+                    self.remove(key, &mut wakes);
+                }
             }
             Change::Applied(object) => {
                 watched.seen = watched.seen.max(version_of(object.meta()));

@@ -180,7 +180,7 @@ fn refused_namespace_says_why_and_leaves_the_others_alone() {
     let other = ReleaseKey { namespace: Namespace::parse("other").unwrap(), ..key("a") };
     assert_eq!(index.look(&other), View::Pending);
     index.fold(0, Change::Refused("no".into()));
-    assert_eq!(wakes.taken(), [other.clone()]);
+    assert_eq!(wakes.taken(), std::slice::from_ref(&other));
     assert_eq!(index.look(&other), View::Refused("no".into()));
     index.fold(1, Change::Begin);
     index.fold(1, complete(3));

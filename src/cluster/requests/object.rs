@@ -1,4 +1,4 @@
-//! Writes to a HelmRelease: its finalizer and its status.
+//! Writes to a `HelmRelease`: its finalizer and its status.
 
 use kube::Resource;
 use kube::api::{Patch, PatchParams};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
-use kube::api::{GetParams, ListParams, Patch};
+use kube::api::{DeleteParams, GetParams, ListParams, Patch};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ const DATA_KEY: &str = "release";
 pub struct RecordData {
     pub bytes: Vec<u8>,
     pub resource_version: Box<str>,
+    /// What its labels say; `None` where they are not those of a record.
+    pub record: Option<VersionedRecord>,
 }
 
 impl std::fmt::Debug for RecordData {
@@ -56,8 +58,9 @@ impl Requests {
         let request = secrets(key).get(&secret_name(key, revision), &GetParams::default());
         let Some(secret) = self.send_opt::<Secret>(request).await? else { return Ok(None) };
         let bytes = secret.data.and_then(|mut data| data.remove(DATA_KEY));
-        let resource_version = secret.metadata.resource_version.unwrap_or_default().into();
-        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version }))
+        let record = versioned_record(&secret.metadata);
+        let resource_version: Box<str> = secret.metadata.resource_version.unwrap_or_default().into();
+        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version, record }))
     }
 
     /// Puts labels on the record of a revision; one without a value is taken off. `None` if what is there now is no
@@ -88,6 +91,15 @@ impl Requests {
             "data": { DATA_KEY: ByteString(data.bytes) },
         });
         self.patch_record(key, revision, patch).await
+    }
+
+    /// Deletes the record of a revision; it is no error if there is none.
+    pub async fn delete_record(&self, key: &ReleaseKey, revision: u32) -> Result<(), ClusterError> {
+        let request = secrets(key).delete(&secret_name(key, revision), &DeleteParams::default());
+        match self.text(request).await {
+            Ok(_) | Err(ClusterError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn patch_record(

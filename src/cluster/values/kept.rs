@@ -47,8 +47,8 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(watches: usize) -> Self {
-        let watched = || (0..watches).map(|_| Watched::default()).collect();
-        Self { watched: [watched(), watched()], refs: HashMap::new(), by_object: HashMap::new() }
+        let blank = || (0..watches).map(|_| Watched::default()).collect();
+        Self { watched: [blank(), blank()], refs: HashMap::new(), by_object: HashMap::new() }
     }
 
     pub(super) fn refer(&mut self, object: &ObjectKey, refs: Vec<Ref>, scope: &Scope) {

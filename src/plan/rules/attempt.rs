@@ -3,11 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    api::HistoryResult,
     plan::{
-        Action, Because, View as Which,
-        draft::{Decision, Draft, Rejection},
+        Action, Because, View as Which, Wake,
+        draft::{Decision, Draft},
+        ending::Rejection,
     },
-    release::{Fault, Health, Operation, OperationKind, RecordStatus},
+    release::{Cause, Fault, Health, Operation, OperationKind, RecordStatus},
 };
 
 /// After a start of the operator or a lost watch, objects are watched for this long, or for the release's timeout if
@@ -15,14 +17,14 @@ use crate::{
 const FRESH_OBSERVATION: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    let operation = draft.memory.operation.clone()?;
+    let Some(operation) = draft.memory.operation.clone() else { return resume(draft) };
     let records = draft.records()?;
     if operation.kind == OperationKind::Uninstall {
         draft.abandon(&operation);
         return None;
     }
-    let Some(record) = records.get(operation.revision) else {
-        // helm wrote nothing, or somebody removed it: either way there is nothing to recover.
+    let Some(record) = records.get(operation.revision).filter(|record| draft.wrote(&operation, record)) else {
+        // helm wrote nothing, somebody removed it, or somebody else was first: either way nothing is to be recovered.
         draft.abandon(&operation);
         return None;
     };
@@ -56,6 +58,31 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     }
 }
 
+/// A deployed revision whose attempt came to no verdict: status was lost, or newer inputs overtook it and turned out to
+/// be unusable. It gets a new deadline, so that it ends as good or is rolled back.
+fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
+    let newest = draft.newest().filter(|newest| newest.status == RecordStatus::Deployed && !newest.is_verified())?;
+    let digest = draft.digest_of(newest)?.clone();
+    let known = draft.entry_of(newest);
+    let judged = known.is_some_and(|entry| entry.result != HistoryResult::Abandoned);
+    if judged || draft.at_good().is_some() || draft.fresh(Some(&digest)) {
+        return None;
+    }
+    let kind = match known {
+        Some(entry) => entry.action,
+        None if newest.revision == 1 => OperationKind::Install,
+        None => OperationKind::Upgrade,
+    };
+    // The labels of a rollback are those of its target, its number among them.
+    let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
+    let planned = draft.operation(kind, Cause::Retry, target);
+    let operation = Operation { revision: newest.revision, digest: Some(digest), ..planned };
+    let because =
+        Because::Judging { label: draft.label_of(&operation), until: operation.deadline, member: None, why: None };
+    draft.memory.operation = Some(operation);
+    Decision::until(because, draft.now())
+}
+
 /// A pending record of ours without an attempt: its unlocking was interrupted.
 pub(super) fn interrupted(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.newest()?;
@@ -68,13 +95,14 @@ fn unlock(revision: u32) -> Option<Decision> {
 
 fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
     let revision = operation.revision;
-    let label = match operation.kind {
-        OperationKind::Rollback => draft.target_label(operation.target),
-        OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => draft.label_of(operation),
-    };
+    let label = draft.label_of(operation);
     let judging = |member, why| Because::Judging { label: label.clone(), until: operation.deadline, member, why };
     if let Some(first) = draft.take_inventory(revision, judging(None, None)) {
         return Some(first);
+    }
+    if !matches!(draft.health(), Health::Healthy) && is_overtaken(draft, operation) {
+        draft.abandon(operation);
+        return None;
     }
     match draft.health() {
         Health::Healthy => Some(draft.accept(revision, Some(operation))),
@@ -83,20 +111,33 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
             None
         }
         Health::Progressing { member, why } => {
-            let end = verdict_due(draft, operation)?;
+            let Some(end) = verdict_due(draft, operation) else {
+                let because = Because::ViewPending(Which::Members);
+                return Some(super::inputs::meanwhile(draft, because, Wake::Never));
+            };
             if draft.now() < end {
-                return Decision::until(judging(Some(member.clone()), Some(why.clone())), end);
+                let because = judging(Some(member.clone()), Some(why.clone()));
+                return Some(super::inputs::meanwhile(draft, because, Wake::At(end)));
             }
             let text = format!("{member}: {} after {}", why.text, draft.policy.timeout);
             reject(draft, operation, why.fault, text);
             None
         }
         // A view that is missing is no verdict, however late it is.
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Unknown { .. } => {
+            Some(super::inputs::meanwhile(draft, Because::ViewPending(Which::Members), Wake::Never))
+        }
     }
 }
 
-/// When "not ready" becomes "failed". `None` cannot happen for a judged health; it reads as: not yet.
+/// Newer inputs are there to try: whether this revision would have become good is of no use to anybody any more.
+fn is_overtaken(draft: &Draft<'_>, operation: &Operation) -> bool {
+    let bad = super::remediation::bad_upgrade(draft).and_then(|bad| bad.digest.as_ref());
+    let back = operation.kind == OperationKind::Rollback;
+    !draft.policy.suspend && draft.fresh(operation.digest.as_ref()) && (!back || draft.fresh(bad))
+}
+
+/// When "not ready" becomes "failed"; `None` while a view that the judgement needs is not live.
 fn verdict_due(draft: &Draft<'_>, operation: &Operation) -> Option<Timestamp> {
     let timeout = SignedDuration::try_from(draft.policy.timeout.as_std()).ok()?;
     let since = draft.snapshot.health.live_since?;

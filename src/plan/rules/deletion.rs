@@ -43,11 +43,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if !draft.ever_ours() {
         return let_go();
     }
-    if newest.status.is_pending() && !draft.is_ours(newest) {
-        let stale = super::foreign::goes_stale(newest.written);
-        if draft.now() < stale {
-            return Decision::until(Because::StrangerAtWork { revision: newest.revision }, stale);
-        }
+    if let Some(stale) = super::foreign::at_work(draft, newest) {
+        return Decision::until(Because::StrangerAtWork { revision: newest.revision }, stale);
     }
     if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
         let uninstall_failed = draft.memory.failures.last.as_ref().is_some_and(|l| l.reason == "UninstallFailed");
@@ -60,7 +57,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         draft.abandon(&operation);
     }
     let mut decision = draft.launch(OperationKind::Uninstall, Cause::Deletion, Priority::Removal, None);
-    if let Because::Running { .. } = decision.because {
+    if matches!(decision.action, Action::Start(_)) {
         decision.because = Because::Uninstalling;
     }
     Some(decision)

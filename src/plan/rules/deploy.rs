@@ -6,35 +6,54 @@ use crate::{
         Priority,
         draft::{Decision, Draft},
     },
-    release::{Cause, OperationKind, RecordStatus},
+    release::{Cause, OperationKind, Record, RecordStatus},
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the last rule always has an answer, but is a rule like the others")]
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    let desired = draft.memory.desired.as_ref().map_or(Cause::Spec, |desired| desired.cause);
     let failed_before = draft.memory.failures.count > 0;
-    let cause = if failed_before { Cause::Retry } else { desired };
-    let Some(newest) = draft.newest() else {
-        let cause = if draft.memory.history.is_empty() { cause } else { Cause::External };
-        let priority = if failed_before { Priority::Retry } else { Priority::FirstInstall };
-        return Some(draft.launch(OperationKind::Install, cause, priority, None));
+    let newest = draft.newest();
+    let by_others = match newest {
+        Some(newest) => !draft.is_ours(newest),
+        // Gone, although the last thing that we did was not to remove it.
+        None => draft.memory.history.last().is_some_and(|entry| entry.action != OperationKind::Uninstall),
     };
-    let never_good = draft.memory.deployed.is_none()
-        && draft.records().is_some_and(|records| !records.iter().any(crate::release::Record::is_verified));
-    let over = matches!(newest.status, RecordStatus::Failed | RecordStatus::Uninstalled);
-    if over && never_good {
-        // helm would take an upgrade too, but skip the hooks of an install and call it a success.
-        let kind = match draft.policy.install_failure {
-            InstallFailure::Uninstall if newest.status == RecordStatus::Failed => OperationKind::Uninstall,
-            InstallFailure::Uninstall | InstallFailure::Keep => OperationKind::Install,
-        };
-        return Some(draft.launch(kind, cause, Priority::Retry, None));
-    }
-    if newest.status == RecordStatus::Uninstalling {
-        return Some(draft.launch(OperationKind::Uninstall, Cause::External, Priority::Retry, None));
-    }
-    let cause = if draft.is_ours(newest) { cause } else { Cause::External };
-    let priority = if failed_before { Priority::Retry } else { Priority::Changed };
-    let kind = if newest.status == RecordStatus::Uninstalled { OperationKind::Install } else { OperationKind::Upgrade };
+    let cause = match &draft.memory.desired {
+        _ if failed_before => Cause::Retry,
+        _ if by_others => Cause::External,
+        Some(desired) => desired.cause,
+        None => Cause::Spec,
+    };
+    let priority = match newest {
+        _ if failed_before => Priority::Retry,
+        None => Priority::FirstInstall,
+        Some(_) => Priority::Changed,
+    };
+    let kind = kind(draft);
+    let clean = draft.policy.install_failure == InstallFailure::Uninstall
+        && kind == OperationKind::Install
+        && newest.is_some_and(|newest| newest.status == RecordStatus::Failed)
+        && draft.records().is_some_and(|records| !records.iter().any(Record::is_verified));
+    let torn = newest.is_some_and(|newest| newest.status == RecordStatus::Uninstalling);
+    let kind = if clean || torn { OperationKind::Uninstall } else { kind };
     Some(draft.launch(kind, cause, priority, None))
+}
+
+/// What helm has to be told to get from the newest revision to the desired one.
+pub(super) fn kind(draft: &Draft<'_>) -> OperationKind {
+    let Some(newest) = draft.newest() else { return OperationKind::Install };
+    let never_there = || {
+        draft.records().is_some_and(|records| {
+            !records.iter().any(|record| {
+                record.is_verified() || matches!(record.status, RecordStatus::Deployed | RecordStatus::Superseded)
+            })
+        })
+    };
+    match (newest.status, draft.entry_of(newest)) {
+        (RecordStatus::Uninstalled, _) => OperationKind::Install,
+        // helm would take an upgrade too, but skip the hooks of an install and call it a success.
+        (RecordStatus::Failed, Some(entry)) if entry.action == OperationKind::Install => OperationKind::Install,
+        (RecordStatus::Failed, None) if never_there() => OperationKind::Install,
+        _ => OperationKind::Upgrade,
+    }
 }

@@ -3,12 +3,16 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    api::HistoryResult,
     plan::{
         Action, Because, Note,
         draft::{Decision, Draft},
     },
-    release::{Deployed, Failures, ForeignAction, Quarantined, Record},
+    release::{Deployed, Failures, ForeignAction, OperationKind, Payload, Quarantined, Record, RecordStatus},
 };
+
+/// Reason of a quarantine that a person imposed.
+pub(super) const BY_USER: &str = "RolledBackByUser";
 
 /// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
 /// for one step is five minutes, and a step is what lies between two writes of a record.
@@ -22,65 +26,99 @@ pub(super) fn goes_stale(written: i64) -> Timestamp {
         .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// Until when the process of a stranger has to be waited for, if one seems to be at work on the newest revision.
+pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
+    let last = draft.memory.history.last().map(|entry| (entry.action, entry.result));
+    let ours = match newest.status {
+        // A removal leaves the record's labels as they were, so history alone tells whose it is.
+        RecordStatus::Uninstalling => {
+            draft.memory.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Uninstall)
+                || last.is_some_and(|(kind, result)| {
+                    kind == OperationKind::Uninstall && result != HistoryResult::Succeeded
+                })
+        }
+        RecordStatus::PendingInstall | RecordStatus::PendingUpgrade | RecordStatus::PendingRollback => {
+            draft.is_ours(newest)
+        }
+        RecordStatus::Unknown
+        | RecordStatus::Deployed
+        | RecordStatus::Uninstalled
+        | RecordStatus::Superseded
+        | RecordStatus::Failed => true,
+    };
+    let stale = goes_stale(newest.written);
+    (!ours && draft.now() < stale).then_some(stale)
+}
+
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Some(newest) = draft.newest() else {
-        if draft.memory.deployed.take().is_some() {
-            draft.memory.inventory = None;
-            draft.notes.push(Note::ManualUninstall);
-        }
+        removed(draft);
         return None;
     };
-    if draft.is_ours(newest) {
-        return None;
-    }
     let revision = newest.revision;
     if !draft.ever_ours() {
         return Decision::idle(Because::NotOurs { revision });
     }
+    if let Some(stale) = at_work(draft, newest) {
+        return Decision::until(Because::StrangerAtWork { revision }, stale);
+    }
+    if matches!(newest.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling) {
+        removed(draft);
+        return None;
+    }
+    if draft.is_ours(newest) {
+        return None;
+    }
     if newest.status.is_pending() {
-        let stale = goes_stale(newest.written);
-        return if draft.now() < stale {
-            Decision::until(Because::StrangerAtWork { revision }, stale)
-        } else {
-            Decision::act(Action::Unlock { revision }, Because::Recovering { revision })
-        };
+        return Decision::act(Action::Unlock { revision }, Because::Recovering { revision });
+    }
+    if draft.memory.handled.foreign == Some(revision) {
+        return None;
     }
     let payload = draft.snapshot.payload.as_ref().filter(|payload| payload.revision == revision);
     let Some(payload) = payload else { return Decision::act(Action::Inspect { revision }, Because::Looking) };
+    draft.memory.handled.foreign = Some(revision);
     match payload.action {
-        ForeignAction::Rollback { to } => respect(draft, newest, to),
-        ForeignAction::Upgrade | ForeignAction::Unreadable => {
-            if draft.memory.handled.foreign != Some(revision) {
-                draft.memory.handled.foreign = Some(revision);
-                draft.notes.push(Note::ManualUpgrade { revision });
-            }
-            None
-        }
+        ForeignAction::Rollback { to } => respect(draft, newest, payload, to),
+        ForeignAction::Upgrade | ForeignAction::Unreadable => draft.notes.push(Note::ManualUpgrade { revision }),
+    }
+    None
+}
+
+/// The release was there, and was removed without our doing.
+fn removed(draft: &mut Draft<'_>) {
+    if draft.memory.deployed.take().is_some() {
+        draft.memory.inventory = None;
+        // Revisions may begin anew, so a number that was told of means nothing any more.
+        draft.memory.handled.foreign = None;
+        draft.notes.push(Note::ManualUninstall);
     }
 }
 
 /// An emergency rollback by a person is not undone: what was rolled away from is quarantined.
-fn respect(draft: &mut Draft<'_>, newest: &Record, to: u32) -> Option<Decision> {
+fn respect(draft: &mut Draft<'_>, newest: &Record, payload: &Payload, to: u32) {
     let (now, revision) = (draft.now(), newest.revision);
-    let payload = draft.snapshot.payload.as_ref()?;
-    draft.memory.deployed = Some(Deployed {
-        revision,
-        chart: payload.chart.clone(),
-        version: payload.version.clone(),
-        app_version: payload.app_version.clone(),
-        digest: newest.digest.clone(),
-        since: now,
-    });
-    draft.memory.failures = Failures::default();
+    // The labels are those of the target. They tell what it deploys only if the target was ours in turn.
+    let digest = newest.digest.clone().filter(|_| newest.stamp == Some(to));
     draft.notes.push(Note::ManualRollback { revision, to });
-    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != newest.digest.as_ref()) {
+    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != digest.as_ref()) {
         draft.memory.quarantine(Quarantined {
-            version: desired.label().into(),
+            version: desired.version,
             digest: desired.digest,
-            reason: "RolledBackByUser".into(),
+            reason: BY_USER.into(),
             message: format!("somebody rolled back to revision {to}").into(),
             since: now,
         });
     }
-    None
+    draft.memory.failures = Failures::default();
+    if newest.status == RecordStatus::Deployed {
+        draft.memory.deployed = Some(Deployed {
+            revision,
+            chart: payload.chart.clone(),
+            version: payload.version.clone(),
+            app_version: payload.app_version.clone(),
+            digest,
+            since: now,
+        });
+    }
 }

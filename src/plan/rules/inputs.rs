@@ -2,20 +2,32 @@
 
 use crate::{
     plan::{
-        Action, Because, backoff,
+        Action, Because, Wake, backoff,
         draft::{Decision, Draft},
     },
     release::InputsView,
 };
 
+/// While something else is waited for, inputs are looked up all the same: newer ones may end the waiting.
+pub(super) fn meanwhile(draft: &mut Draft<'_>, because: Because, wake: Wake) -> Decision {
+    let (action, sooner) = match decide(draft) {
+        Some(Decision { action: Action::Prepare, .. }) => (Action::Prepare, Wake::Never),
+        Some(Decision { wake, .. }) => (Action::Idle, wake),
+        None => (Action::Idle, Wake::Never),
+    };
+    Decision { action, because, wake: wake.or_sooner(sooner), placed: false }
+}
+
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let asked = &draft.snapshot.object.reconcile;
     let ask_again = asked.is_some() && asked.as_deref() != draft.memory.handled.reconcile.as_deref();
     let look = || Decision::act(Action::Prepare, Because::Looking);
-    let underway = draft.snapshot.inputs == InputsView::Underway;
-    if ask_again && !underway {
+    if ask_again {
         draft.memory.handled.reconcile = asked.as_deref().map(ToOwned::to_owned);
-        return look();
+        // A task that is looking answers the request too.
+        if draft.snapshot.inputs != InputsView::Underway {
+            return look();
+        }
     }
     match &draft.snapshot.inputs {
         InputsView::Stale => look(),
@@ -29,7 +41,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
                 Decision::act(Action::Prepare, Because::Inputs(problem.clone()))
             }
         }
-        InputsView::Known { .. } if super::remediation::is_due(&draft.snapshot.inputs, draft.now()) => look(),
+        InputsView::Known { look_again: Some(moment), .. } if *moment <= draft.now() => look(),
         InputsView::Known { .. } => None,
     }
 }

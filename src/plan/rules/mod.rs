@@ -13,11 +13,14 @@ mod standing;
 
 use crate::{
     plan::{
-        Note,
+        Note, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Failures, Inputs},
+    release::{Cause, Failures, Inputs, InputsView, Snapshot},
 };
+
+pub(super) use outcome::reason;
+pub(super) use remediation::state as back;
 
 /// One rule: a situation, what is done about it, and the decision itself.
 pub struct Rule {
@@ -85,8 +88,20 @@ pub const RULES: &[Rule] = &[
         decide: attempt::interrupted,
     },
     Rule {
+        name: "unmarked",
+        situation: "the newest revision is known to be good and its record does not say so",
+        action: "mark it, so that it is a way back",
+        decide: settled::unmarked,
+    },
+    Rule {
+        name: "restored",
+        situation: "helm rolled the release back, and the result was not good by the deadline",
+        action: "no second rollback: watch, and go on when it recovers or when newer inputs are there",
+        decide: remediation::restored,
+    },
+    Rule {
         name: "remediation",
-        situation: "the newest upgrade is bad and an older revision was verified",
+        situation: "the newest upgrade is bad, or a version that is not tried again has left or lost its place, and an older revision was verified",
         action: "roll back to the newest verified revision, unless newer inputs are there to try",
         decide: remediation::decide,
     },
@@ -150,5 +165,13 @@ pub(super) fn notice(draft: &mut Draft<'_>) {
             draft.memory.desired = Some(Inputs { cause, ..found.clone() });
             draft.memory.failures = Failures::default();
         }
+    }
+}
+
+/// When a range is to be resolved anew, if that is ahead.
+pub(super) fn look_again(snapshot: &Snapshot) -> Wake {
+    match &snapshot.inputs {
+        InputsView::Known { look_again: Some(moment), .. } if *moment > snapshot.now => Wake::At(*moment),
+        InputsView::Known { .. } | InputsView::Stale | InputsView::Underway | InputsView::Failed { .. } => Wake::Never,
     }
 }

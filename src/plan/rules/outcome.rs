@@ -1,12 +1,15 @@
 //! A run of helm has ended: what it means for the attempt. The record is believed before the exit code.
 
 use crate::{
+    api::{HistoryResult, LastFailure},
     plan::{
-        Action, Because, Next, Note,
-        draft::{Decision, Draft, Rejection},
+        Action, Because, Next, Note, backoff,
+        draft::{Decision, Draft},
+        ending::Rejection,
     },
     release::{
-        Ended, Failure, FailureClass, Fault, Flight, Inventory, Operation, OperationKind, Outcome, RecordStatus,
+        Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Inventory, Operation, OperationKind, Outcome,
+        RecordStatus, Records,
     },
 };
 
@@ -23,24 +26,29 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 }
 
 fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> Because {
-    let gone = outcome.records.as_ref().is_some_and(crate::release::Records::is_empty);
+    let gone = outcome.records.as_ref().is_some_and(Records::is_empty);
     if gone {
-        draft.memory.operation = None;
+        draft.end(operation, HistoryResult::Succeeded);
         draft.memory.deployed = None;
         draft.memory.failures.not_before = None;
         draft.memory.inventory = Some(Inventory::new(0, outcome.left_over.clone()));
         draft.notes.push(Note::Done { kind: operation.kind, revision: operation.revision, label: "".into() });
-        return outcome
-            .left_over
-            .first()
-            .map_or(Because::LettingGo, |member| Because::Terminating { member: member.clone() });
+        return match outcome.left_over.first() {
+            _ if !draft.snapshot.object.deleting => Because::Looking,
+            Some(member) => Because::Terminating { member: member.clone() },
+            None => Because::LettingGo,
+        };
     }
-    let why = words(&outcome.ended, draft);
-    if outcome.ended == Ended::Cancelled || outcome.ended == Ended::Succeeded {
+    // An end without an error, and nobody could look: the view will tell.
+    if outcome.ended == Ended::Cancelled || (outcome.ended == Ended::Succeeded && outcome.records.is_none()) {
         draft.abandon(operation);
         return Because::Uninstalling;
     }
-    draft.reject(Rejection { operation, fault: Fault::Outside, reason: "UninstallFailed", why: why.clone() });
+    let why = match &outcome.ended {
+        Ended::Succeeded => "helm ended without an error, but its records are still there".into(),
+        ended => words(ended, draft),
+    };
+    draft.reject(Rejection { operation, fault: Fault::Outside, reason: reason(operation.kind), why: why.clone() });
     match draft.memory.failures.not_before {
         Some(until) => Because::UninstallFailed { why, until },
         None => Because::Uninstalling,
@@ -52,80 +60,90 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     let judging = Because::Judging { label: label.clone(), until: operation.deadline, member: None, why: None };
     // What the records say is not known: the attempt stays open, and the view decides.
     let Some(records) = &outcome.records else { return judging };
-    let status = records.get(operation.revision).map(|record| record.status);
-    if let Some(payload) = outcome.payload.as_ref().filter(|payload| payload.revision == operation.revision) {
+    // Somebody else may have written the revision that this run was going to write.
+    let record = records.get(operation.revision).filter(|record| draft.wrote(operation, record));
+    if let Some(payload) = outcome.payload.as_ref().filter(|payload| {
+        payload.revision == operation.revision && payload.action != ForeignAction::Unreadable && record.is_some()
+    }) {
         draft.memory.inventory = Some(Inventory::new(payload.revision, payload.members.clone()));
     }
-    match (&outcome.ended, status) {
+    let why = words(&outcome.ended, draft);
+    match (&outcome.ended, record.map(|record| record.status)) {
         // Also where helm failed after its last write: the revision is there, and its objects are what counts.
         (_, Some(RecordStatus::Deployed)) => judging,
-        (Ended::Cancelled | Ended::Succeeded, _) => {
+        // By our own wish; or somebody's revision is on top by now, and what became of this one says nothing.
+        (Ended::Cancelled, _)
+        | (_, Some(RecordStatus::Superseded | RecordStatus::Uninstalled | RecordStatus::Uninstalling)) => {
             draft.abandon(operation);
             Because::Looking
         }
         (Ended::NotStarted(failure) | Ended::Failed(failure), None) if failure.class.is_transient() => {
             hindered(draft, operation, failure)
         }
-        (ended, None) => {
-            let why = words(ended, draft);
-            refused(draft, operation, why)
-        }
-        (ended, Some(_)) => {
-            let (fault, why) = (fault(ended), words(ended, draft));
-            let reason = reason(operation.kind);
-            draft.reject(Rejection { operation, fault, reason, why: why.clone() });
-            failed(draft, operation, label, why)
+        (_, None) => refused(draft, operation, why),
+        (
+            ended,
+            Some(
+                RecordStatus::Failed
+                | RecordStatus::Unknown
+                | RecordStatus::PendingInstall
+                | RecordStatus::PendingUpgrade
+                | RecordStatus::PendingRollback,
+            ),
+        ) => {
+            let past = draft.is_past(operation);
+            let rejection =
+                Rejection { operation, fault: fault(ended), reason: reason(operation.kind), why: why.clone() };
+            draft.reject(rejection);
+            if past { Because::Looking } else { failed(draft, operation, label, why) }
         }
     }
 }
 
 /// Nothing was written, and it passes by itself: tried again, not counted.
 fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> Because {
-    draft.memory.operation = None;
-    let immediately = matches!(failure.class, FailureClass::LostRace | FailureClass::InputsChanged);
-    if immediately {
+    if matches!(failure.class, FailureClass::LostRace | FailureClass::InputsChanged) || draft.is_past(operation) {
+        draft.memory.operation = None;
         return Because::Looking;
     }
-    let until = crate::plan::backoff::next(draft.now(), 1, crate::plan::backoff::LIMIT, &draft.snapshot.object.uid);
+    if operation.kind == OperationKind::Rollback {
+        return refused(draft, operation, failure.message.clone());
+    }
+    draft.memory.operation = None;
+    let until = backoff::next(draft.now(), 1, backoff::LIMIT, &draft.snapshot.object.uid);
     draft.memory.failures.not_before = Some(until);
-    draft.memory.failures.last = Some(crate::api::LastFailure {
-        reason: reason(operation.kind).to_owned(),
-        message: failure.message.to_string(),
-    });
+    draft.memory.failures.last =
+        Some(LastFailure { reason: reason(operation.kind).to_owned(), message: failure.message.to_string() });
     Because::Hindered { why: failure.message.clone(), until }
 }
 
 /// helm refused before it wrote a revision: the release is untouched, so there is nothing to roll back and nothing to
 /// quarantine; tried again slowly for ever.
 fn refused(draft: &mut Draft<'_>, operation: &Operation, why: Box<str>) -> Because {
+    let (reason, label) = (reason(operation.kind), draft.label_of(operation));
+    if operation.kind == OperationKind::Rollback {
+        // The way back has its own count; that of the attempts at what is desired stays as it is.
+        draft.reject(Rejection { operation, fault: Fault::Outside, reason, why: why.clone() });
+        return failed(draft, operation, label, why);
+    }
+    let past = draft.is_past(operation);
     draft.memory.operation = None;
+    if past {
+        return Because::Looking;
+    }
     let failures = &mut draft.memory.failures;
     failures.count = failures.count.saturating_add(1);
-    let until = crate::plan::backoff::next(
-        draft.snapshot.now,
-        failures.count,
-        crate::plan::backoff::LIMIT,
-        &draft.snapshot.object.uid,
-    );
+    let until = backoff::next(draft.snapshot.now, failures.count, backoff::LIMIT, &draft.snapshot.object.uid);
     failures.not_before = Some(until);
-    failures.last =
-        Some(crate::api::LastFailure { reason: reason(operation.kind).to_owned(), message: why.to_string() });
-    match operation.kind {
-        OperationKind::Rollback => {
-            failures.rollbacks = failures.rollbacks.saturating_add(1);
-            Because::RollbackFailed { to: operation.target.unwrap_or_default(), why, next: Next::RetryAt(until) }
-        }
-        kind @ (OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall) => {
-            let label = draft.label_of(operation);
-            Because::AttemptFailed { kind, label, why, next: Next::RetryAt(until) }
-        }
-    }
+    failures.last = Some(LastFailure { reason: reason.to_owned(), message: why.to_string() });
+    Because::AttemptFailed { kind: operation.kind, label, why, next: Next::RetryAt(until) }
 }
 
 fn failed(draft: &Draft<'_>, operation: &Operation, label: Box<str>, why: Box<str>) -> Because {
     match operation.kind {
         OperationKind::Rollback => {
-            Because::RollbackFailed { to: operation.target.unwrap_or_default(), why, next: draft.next() }
+            let next = Next::RetryAt(draft.rollback_due());
+            Because::RollbackFailed { to: operation.target.unwrap_or_default(), why, next }
         }
         kind @ (OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall) => {
             Because::AttemptFailed { kind, label, why, next: draft.next() }
@@ -133,7 +151,7 @@ fn failed(draft: &Draft<'_>, operation: &Operation, label: Box<str>, why: Box<st
     }
 }
 
-pub(super) fn reason(kind: OperationKind) -> &'static str {
+pub(in crate::plan) fn reason(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Install => "InstallFailed",
         OperationKind::Upgrade => "UpgradeFailed",
@@ -145,9 +163,10 @@ pub(super) fn reason(kind: OperationKind) -> &'static str {
 fn fault(ended: &Ended) -> Fault {
     match ended {
         Ended::Failed(failure) | Ended::NotStarted(failure) => failure.class.fault(),
-        Ended::TimedOut | Ended::Succeeded => Fault::Own,
-        // By the kernel for want of memory, or by the end of a node: says nothing about the release.
-        Ended::Killed { .. } | Ended::Cancelled => Fault::Outside,
+        Ended::TimedOut => Fault::Own,
+        // By the kernel for want of memory, or by the end of a node; or helm could not make its last write: says
+        // nothing about the release.
+        Ended::Killed { .. } | Ended::Cancelled | Ended::Succeeded => Fault::Outside,
     }
 }
 

@@ -1,56 +1,88 @@
 //! The way back after a bad upgrade, and what keeps a bad version from being tried again.
 
+use super::foreign::BY_USER;
 use crate::{
     api::{HistoryResult, UpgradeFailure},
     plan::{
-        Because, Next, Priority, backoff as delays,
+        Because, Next, Priority, View, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, HistoryEntry, InputsView, OperationKind, RecordStatus},
+    release::{Cause, Health, HistoryEntry, OperationKind, Record, RecordStatus},
 };
 
 /// Rolls back where the newest upgrade is bad and a verified revision is there to go back to.
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    if draft.policy.upgrade_failure == UpgradeFailure::Keep {
+    if draft.policy.upgrade_failure == UpgradeFailure::Keep || draft.at_good().is_some() {
         return None;
     }
-    let bad = bad_upgrade(draft)?;
-    let (bad_digest, bad_revision) = (bad.digest.clone(), bad.revision);
     let newest = draft.newest()?;
-    let good = draft.memory.deployed.as_ref().map(|deployed| deployed.revision);
-    if good == Some(newest.revision) {
-        return None;
-    }
-    let rolled_back = newest.revision > bad_revision;
-    // Rolled back and deployed, but not good: going back once more would change nothing.
-    if rolled_back && newest.status == RecordStatus::Deployed {
-        return None;
-    }
-    // Newer inputs are the better repair, if they are there to try.
-    let fresh = draft.inputs().is_some_and(|inputs| {
-        Some(&inputs.digest) != bad_digest.as_ref() && draft.memory.quarantine_of(&inputs.digest).is_none()
+    let bad = bad_upgrade(draft);
+    let failed = bad.is_some_and(|bad| {
+        // Rolled back and deployed: going back once more would change nothing.
+        let done = newest.revision > bad.revision && newest.status == RecordStatus::Deployed;
+        !done && !draft.fresh(bad.digest.as_ref())
     });
-    if fresh {
+    // Half of a run that was ended, or somebody's upgrade, and what is desired is not to be tried.
+    let held = draft.inputs().and_then(|inputs| draft.memory.quarantine_of(&inputs.digest));
+    let displaced = held.is_some() && !is_rollback(draft, newest);
+    if !failed && !displaced {
         return None;
     }
-    let target = draft.records()?.newest_verified_below(newest.revision)?.revision;
-    let (label, why) = (draft.desired_label(), draft.last_failure());
-    if rolled_back && draft.memory.failures.rollbacks > 0 {
-        let end = draft.memory.entry(newest.revision).map_or(draft.now(), |entry| entry.end);
-        let until = delays::next(end, draft.memory.failures.rollbacks, delays::LIMIT, &draft.snapshot.object.uid);
-        if draft.now() < until {
-            return Decision::until(Because::RollbackFailed { to: target, why, next: Next::RetryAt(until) }, until);
-        }
+    let target = way_back(draft, newest.revision)?;
+    let (label, why) = (draft.desired_label(), held.map_or_else(|| draft.last_failure(), |held| held.message.clone()));
+    let until = draft.rollback_due();
+    if draft.now() < until {
+        let why = draft.last_failure();
+        return Decision::until(Because::RollbackFailed { to: target, why, next: Next::RetryAt(until) }, until);
     }
-    let mut decision = draft.launch(OperationKind::Rollback, Cause::Retry, Priority::Repair, Some(target));
+    let cause = if failed { Cause::Retry } else { Cause::External };
+    let mut decision = draft.launch(OperationKind::Rollback, cause, Priority::Repair, Some(target));
     if decision.because == Because::Queued {
         decision.because = Because::RollingBack { label, why, to: target };
     }
     Some(decision)
 }
 
+/// The newest revision that was judged good, and that no person has rolled away from.
+fn way_back(draft: &Draft<'_>, below: u32) -> Option<u32> {
+    let refused = |record: &Record| {
+        let entry = record.digest.as_ref().and_then(|digest| draft.memory.quarantine_of(digest));
+        entry.is_some_and(|entry| &*entry.reason == BY_USER)
+    };
+    let good = |record: &&Record| record.revision < below && record.is_verified() && !refused(record);
+    draft.records()?.iter().rev().find(good).map(|record| record.revision)
+}
+
+fn is_rollback(draft: &Draft<'_>, record: &Record) -> bool {
+    record.status == RecordStatus::Deployed
+        && draft.entry_of(record).is_some_and(|entry| entry.action == OperationKind::Rollback)
+}
+
+/// The way back was taken and the result was bad too: going back once more would change nothing.
+pub(super) fn restored(draft: &mut Draft<'_>) -> Option<Decision> {
+    let newest = draft.newest().filter(|newest| is_rollback(draft, newest))?;
+    let bad = bad_upgrade(draft).and_then(|bad| bad.digest.clone());
+    if draft.at_good().is_some() || draft.memory.failures.rollbacks == 0 || draft.fresh(bad.as_ref()) {
+        return None;
+    }
+    if let Some(first) = draft.take_inventory(newest.revision, Because::Looking) {
+        return Some(first);
+    }
+    match draft.health() {
+        Health::Healthy => Some(draft.accept(newest.revision, None)),
+        Health::Unknown { .. } => {
+            Some(super::inputs::meanwhile(draft, Because::ViewPending(View::Members), Wake::Never))
+        }
+        Health::Failed { member, why } | Health::Progressing { member, why } => {
+            let why = format!("{member}: {}", why.text).into();
+            let because = Because::RolledBackUnhealthy { revision: newest.revision, why };
+            Some(super::inputs::meanwhile(draft, because, Wake::Never))
+        }
+    }
+}
+
 /// The last attempt to deploy something, if it was an upgrade that was judged bad.
-fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> {
+pub(super) fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> {
     let deploying = |entry: &&HistoryEntry| {
         entry.result != HistoryResult::Abandoned
             && matches!(entry.action, OperationKind::Install | OperationKind::Upgrade)
@@ -62,65 +94,44 @@ fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> {
 /// The desired digest is not tried again.
 pub(super) fn quarantined(draft: &mut Draft<'_>) -> Option<Decision> {
     let inputs = draft.inputs()?;
-    let entry = draft.memory.quarantine_of(&inputs.digest)?.clone();
-    let (label, why) = (Box::from(inputs.label()), entry.message);
-    if &*entry.reason == "RolledBackByUser" {
-        let revision = draft.newest().map_or(0, |newest| newest.revision);
-        return Decision::idle(Because::RolledBackByUser { label, revision });
-    }
-    Decision::idle(after_failure(draft, label, why, Next::Quarantined))
+    draft.memory.quarantine_of(&inputs.digest)?;
+    Decision::idle(state(draft))
 }
 
 /// The next attempt is not due.
 pub(super) fn backoff(draft: &mut Draft<'_>) -> Option<Decision> {
     let until = draft.memory.failures.not_before.filter(|moment| *moment > draft.now())?;
-    let (label, why) = (draft.desired_label(), draft.last_failure());
-    let because = if draft.memory.failures.count == 0 {
-        Because::Hindered { why, until }
-    } else {
-        after_failure(draft, label, why, Next::RetryAt(until))
+    let because = match draft.memory.failures.count {
+        0 => Because::Hindered { why: draft.last_failure(), until },
+        _ => state(draft),
     };
     Decision::until(because, until)
 }
 
 /// Where a release stands after a failure: back at something good, or not.
-fn after_failure(draft: &Draft<'_>, label: Box<str>, why: Box<str>, next: Next) -> Because {
-    let newest = draft.newest();
-    let deployed = draft.memory.deployed.as_ref();
-    let back = newest.and_then(|newest| deployed.filter(|deployed| deployed.revision == newest.revision));
-    let last = draft.memory.history.last();
-    let rolled_back = last.is_some_and(|entry| entry.action == OperationKind::Rollback);
-    match (back, newest) {
-        (Some(deployed), _) => match draft.health() {
-            Health::Failed { member, why } | Health::Progressing { member, why } => Because::RolledBackUnhealthy {
-                revision: deployed.revision,
-                why: format!("{member}: {}", why.text).into(),
-            },
-            Health::Healthy | Health::Unknown { .. } => {
-                Because::RolledBack { label, to: deployed.label().into(), revision: deployed.revision, why, next }
-            }
-        },
-        (None, Some(newest)) if rolled_back && newest.status == RecordStatus::Deployed => {
-            Because::RolledBackUnhealthy { revision: newest.revision, why }
-        }
-        (None, newest) => {
-            let kind = if newest.is_some_and(|newest| newest.revision > 1) && draft.memory.deployed.is_some() {
-                OperationKind::Upgrade
-            } else {
-                last.map_or(OperationKind::Install, |entry| entry.action)
-            };
-            Because::AttemptFailed { kind, label, why, next }
-        }
+pub(in crate::plan) fn state(draft: &Draft<'_>) -> Because {
+    let label = draft.desired_label();
+    let held = draft.memory.desired.as_ref().and_then(|desired| draft.memory.quarantine_of(&desired.digest));
+    let revision = draft.newest().map_or(0, |newest| newest.revision);
+    if held.is_some_and(|held| &*held.reason == BY_USER) {
+        return Because::RolledBackByUser { label, revision };
     }
-}
-
-/// Whether a range that is due can wait: an attempt is owed its verdict first.
-pub(super) fn is_due(inputs: &InputsView, now: jiff::Timestamp) -> bool {
-    match inputs {
-        InputsView::Known { look_again: Some(moment), .. } => *moment <= now,
-        InputsView::Known { look_again: None, .. }
-        | InputsView::Stale
-        | InputsView::Underway
-        | InputsView::Failed { .. } => false,
+    let (why, next) = match held {
+        Some(held) => (held.message.clone(), Next::Quarantined),
+        None => (draft.last_failure(), draft.next()),
+    };
+    let deployed = draft.memory.deployed.as_ref();
+    // Where helm refused before it wrote a revision, the release is at something good without a way back.
+    let back = draft.at_good().is_some_and(|newest| held.is_some() || is_rollback(draft, newest));
+    let Some(deployed) = deployed.filter(|_| back) else {
+        return Because::AttemptFailed { kind: super::deploy::kind(draft), label, why, next };
+    };
+    match draft.health() {
+        Health::Failed { member, why } | Health::Progressing { member, why } => {
+            Because::RolledBackUnhealthy { revision: deployed.revision, why: format!("{member}: {}", why.text).into() }
+        }
+        Health::Healthy | Health::Unknown { .. } => {
+            Because::RolledBack { label, to: deployed.label().into(), revision: deployed.revision, why, next }
+        }
     }
 }

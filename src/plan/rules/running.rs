@@ -5,7 +5,7 @@ use crate::{
         Action, Because,
         draft::{Decision, Draft},
     },
-    release::{Flight, OperationKind},
+    release::{Flight, InputsView, OperationKind, Spec},
 };
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
@@ -14,18 +14,25 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Some(operation) = operation else { return Decision::idle(Because::Looking) };
     let label = match operation.kind {
         OperationKind::Rollback => draft.target_label(operation.target),
-        OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => draft.desired_label(),
+        OperationKind::Install | OperationKind::Upgrade => draft.label_of(&operation),
+        OperationKind::Uninstall => draft.desired_label(),
     };
-    let because = Because::Running { kind: operation.kind, label, target: operation.target };
+    let because = match operation.kind {
+        OperationKind::Uninstall if draft.snapshot.object.deleting => Because::Uninstalling,
+        kind => Because::Running { kind, label, target: operation.target },
+    };
     let newer = draft.inputs().is_some_and(|inputs| operation.digest.as_ref() != Some(&inputs.digest));
     // A rollback and an uninstall have no signal handling in helm: an end in the middle leaves a lock behind.
     let may_end = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
-    let suspended_or_deleted = draft.policy.suspend || draft.snapshot.object.deleting;
+    let suspended_or_deleted = draft.policy.suspend
+        || draft.snapshot.object.deleting
+        // What would run instead is refused: the run is let to its end like that of a suspended release.
+        || !matches!(draft.snapshot.spec, Spec::Valid(_));
     if newer && may_end && !cancelled && !suspended_or_deleted {
         return Decision::act(Action::Cancel, because);
     }
     // While helm runs, newer inputs are looked up, so that they can end it.
-    if draft.snapshot.inputs == crate::release::InputsView::Stale && may_end && !suspended_or_deleted {
+    if draft.snapshot.inputs == InputsView::Stale && may_end && !suspended_or_deleted {
         return Decision::act(Action::Prepare, because);
     }
     Decision::idle(because)

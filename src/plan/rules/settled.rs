@@ -3,60 +3,76 @@
 use crate::{
     api::{HistoryResult, InstallFailure},
     plan::{
-        Because, Next, Priority, View as Which, Wake,
+        Action, Because, Next, Priority, View as Which, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, InputsView, OperationKind, Record, RecordStatus},
+    release::{Cause, Health, Inputs, OperationKind, Record, RecordStatus},
 };
 
-pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    let newest = draft.newest()?;
-    let inputs = draft.inputs()?;
-    let reached = newest.status == RecordStatus::Deployed
-        && newest.digest.as_ref() == Some(&inputs.digest)
-        && draft.is_ours(newest);
-    if !reached {
-        return None;
+/// The desired digest is what helm has deployed, by a run of ours.
+fn reached<'d>(draft: &Draft<'d>) -> Option<(&'d Record, &'d Inputs)> {
+    let newest = draft.newest().filter(|newest| newest.status == RecordStatus::Deployed)?;
+    let inputs = draft.inputs().filter(|inputs| draft.digest_of(newest) == Some(&inputs.digest))?;
+    Some((newest, inputs))
+}
+
+/// A good revision whose mark is missing: a write that got lost, or a rollback by a person that turned out well. It is
+/// marked before anything else is done, because helm could prune what is not known to be the way back.
+pub(super) fn unmarked(draft: &mut Draft<'_>) -> Option<Decision> {
+    let newest = draft.at_good().filter(|newest| !newest.is_verified())?;
+    draft.digest_of(newest)?;
+    let revision = newest.revision;
+    let judged = draft.entry_of(newest).is_some_and(|entry| entry.result == HistoryResult::Succeeded);
+    if !judged {
+        if let Some(first) = draft.take_inventory(revision, here(draft)) {
+            return Some(first);
+        }
+        if !matches!(draft.health(), Health::Healthy) {
+            return None;
+        }
     }
+    Decision::act(Action::Mark { revision }, here(draft))
+}
+
+/// How it stands with the revision that was last judged good, which is there.
+fn here(draft: &Draft<'_>) -> Because {
+    match (reached(draft), draft.inputs()) {
+        (Some((newest, inputs)), _) => state(draft, newest.revision, inputs.label().into()),
+        (None, Some(inputs)) if !draft.fresh(None) || draft.memory.quarantine_of(&inputs.digest).is_some() => {
+            super::remediation::state(draft)
+        }
+        (None, _) => Because::Looking,
+    }
+}
+
+pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    let (newest, inputs) = reached(draft)?;
     let label: Box<str> = inputs.label().into();
     let revision = newest.revision;
     if let Some(first) = draft.take_inventory(revision, Because::Looking) {
         return Some(first);
     }
-    let verified = draft.memory.deployed.as_ref().is_some_and(|deployed| deployed.revision == revision);
-    if !verified && !newest.is_verified() {
-        return unproven(draft, newest, label);
-    }
-    if !verified {
+    if draft.at_good().is_none() {
+        if !newest.is_verified() {
+            return unproven(draft, newest, label);
+        }
         // Status was lost and the mark was not: it was good once, and that is remembered.
-        return Some(draft.accept(revision, None));
+        let _ = draft.accept(revision, None);
     }
-    if !newest.is_verified() || newest.stamp != Some(revision) {
-        let because = state(draft, revision, label);
-        return Decision::act(crate::plan::Action::Mark { revision }, because);
-    }
-    let because = state(draft, revision, label);
-    let mut decision = Decision::idle(because)?;
-    if let InputsView::Known { look_again: Some(moment), .. } = &draft.snapshot.inputs {
-        decision.wake = Wake::At(*moment);
-    }
-    Some(decision)
+    Decision::idle(state(draft, revision, label))
 }
 
-/// Deployed, but not good so far, and the attempt is over: watched on; good when it recovers.
+/// Deployed, and its attempt was judged bad: watched on.
 fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<Decision> {
-    let failed = draft.memory.entry(newest.revision).is_some_and(|entry| entry.result == HistoryResult::Failed);
     match draft.health() {
         Health::Healthy => Some(draft.accept(newest.revision, None)),
         Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
-            if !failed {
-                let until = draft.now();
-                let (member, why) = (Some(member.clone()), Some(why.clone()));
-                return Decision::idle(Because::Judging { label, until, member, why });
-            }
-            let first = draft.memory.deployed.is_none();
-            let why = draft.last_failure();
+            let first = draft.memory.deployed.is_none() && !draft.records()?.iter().any(Record::is_verified);
+            let why = match &draft.memory.failures.last {
+                Some(last) => last.message.as_str().into(),
+                None => format!("{member}: {}", why.text).into(),
+            };
             if first && draft.policy.install_failure == InstallFailure::Uninstall {
                 return Some(reinstall(draft, label, why));
             }
@@ -75,7 +91,7 @@ fn reinstall(draft: &mut Draft<'_>, label: Box<str>, why: Box<str>) -> Decision 
     let kind = OperationKind::Install;
     if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
         let because = Because::AttemptFailed { kind, label, why, next: Next::RetryAt(until) };
-        return Decision { action: crate::plan::Action::Idle, because, wake: Wake::At(until) };
+        return Decision { action: Action::Idle, because, wake: Wake::At(until), placed: false };
     }
     let mut decision = draft.launch(OperationKind::Uninstall, Cause::Retry, Priority::Retry, None);
     if decision.because == Because::Queued {

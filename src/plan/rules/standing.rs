@@ -37,11 +37,9 @@ pub(super) fn suspended(draft: &mut Draft<'_>) -> Option<Decision> {
     if draft.snapshot.inputs == InputsView::Stale {
         return Decision::act(Action::Prepare, Because::Suspended { deployed: false });
     }
-    let deployed = match (&draft.memory.deployed, draft.inputs(), draft.newest()) {
-        (Some(deployed), Some(inputs), Some(newest)) => {
-            deployed.digest.as_ref() == Some(&inputs.digest) && newest.revision == deployed.revision
-        }
-        _ => false,
+    let deployed = match (draft.at_good(), draft.inputs()) {
+        (Some(newest), Some(inputs)) => draft.digest_of(newest) == Some(&inputs.digest),
+        (Some(_) | None, _) => false,
     };
     let good = matches!(draft.health(), Health::Healthy);
     Decision::idle(Because::Suspended { deployed: deployed && good })

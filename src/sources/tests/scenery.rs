@@ -136,6 +136,7 @@ impl Server {
             chart: ChartName::parse(chart).unwrap(),
             version: VersionRequest::parse(version).unwrap(),
             credentials: None,
+            anew: false,
         }
     }
 }

@@ -110,10 +110,12 @@ const SCHEDULER: [&str; 6] = [
     "--kube-api-burst=1000",
 ];
 
-const KWOK: [&str; 5] = [
+const KWOK: [&str; 6] = [
     "--kubeconfig=kwok.kubeconfig",
     "--config=stages.yaml",
     "--manage-all-nodes=true",
     "--node-ip=127.0.0.1",
     "--cidr=10.244.0.0/16",
+    // The sign of life of the node; without it the controller manager takes the node for dead after 50 seconds.
+    "--node-lease-duration-seconds=40",
 ];

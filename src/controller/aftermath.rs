@@ -1,0 +1,139 @@
+//! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
+
+use super::{Context, operate::Attempt, persistently};
+use crate::{
+    api::OperationKind,
+    cluster::{ClusterError, RecordData},
+    helm,
+    release::{Ended, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus, Records},
+    types::ReleaseKey,
+};
+
+/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
+const MEMBERS_READ_MAX: usize = 50;
+
+/// Reads what there is after helm's end.
+pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, ended: Ended) -> Outcome {
+    let release = attempt.policy.key();
+    let Operation { id, kind, revision, .. } = &attempt.operation;
+    let outcome = Outcome { operation: id.clone(), ended, records: None, payload: None, left_over: Vec::new() };
+    if *kind == OperationKind::Uninstall {
+        let records = context.read_records_again(&release).await.ok();
+        let left_over = left_over(context, &attempt.members).await;
+        return Outcome { records, left_over, ..outcome };
+    }
+    // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
+    // the list says what is.
+    let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
+    let Ok(Some(written)) = written else {
+        return Outcome { records: context.read_records_again(&release).await.ok(), ..outcome };
+    };
+    let payload = payload(context, &release, *revision, &written).await;
+    let mut records: Vec<Record> = before.iter().filter(|record| record.revision != *revision).cloned().collect();
+    if let Some(versioned) = &written.record {
+        context.records.observe_record(&release, versioned.clone());
+        records.push(versioned.record.clone());
+    }
+    let records = Records::new(records);
+    if *kind == OperationKind::Install {
+        prune(context, &attempt.policy, &records).await;
+    }
+    // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
+    let seen = observe(context, &release, &payload.members).await.is_ok();
+    let payload = seen.then_some(payload);
+    if let Some(payload) = &payload {
+        context.payloads.put(&release, payload.clone());
+    }
+    Outcome { records: Some(records), payload, ..outcome }
+}
+
+/// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
+/// try leaves a Secret. What was good once, and the newest, stay.
+async fn prune(context: &Context, policy: &Policy, records: &Records) {
+    let surplus = records.iter().count().saturating_sub(policy.max_history as usize);
+    let newest = records.newest().map(|record| record.revision);
+    let old = records.iter().filter(|record| record.status == RecordStatus::Failed && !record.is_verified());
+    for record in old.filter(|record| Some(record.revision) != newest).take(surplus) {
+        if let Err(error) = context.requests.delete_record(&policy.key(), record.revision).await {
+            tracing::warn!(release = %policy.key(), revision = record.revision, %error, "an old record cannot be deleted");
+            return;
+        }
+    }
+}
+
+/// Objects that are still there after an uninstall.
+async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
+    let mut left = Vec::new();
+    for member in members {
+        match context.requests.read_member(member).await {
+            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
+            // What cannot be read is not known to be there: it must not hold the object for ever.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    left
+}
+
+/// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
+fn keeps(object: &serde_json::Value) -> bool {
+    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
+    policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
+}
+
+/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
+async fn observe(context: &Context, release: &ReleaseKey, members: &[Member]) -> Result<(), ClusterError> {
+    context.live.want(release, members, context.clock.now());
+    let judged = members.iter().filter(|member| needs_reading(member));
+    for member in judged.take(MEMBERS_READ_MAX) {
+        match persistently(|| context.requests.read_member(member)).await {
+            Ok(Some(object)) => context.live.observe(&object),
+            Err(error) if error.is_transient() => return Err(error),
+            // What may not be read may not be watched either, and the index says so.
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a view from before helm's end could take the old state of an object for the new one. What has no health, and
+/// what is good as soon as it is there, cannot be mistaken that way.
+fn needs_reading(member: &Member) -> bool {
+    let simple =
+        &*member.api_version == "v1" && matches!(&*member.kind, "Service" | "PersistentVolumeClaim" | "Namespace");
+    !simple && crate::health::has_health(&member.api_version, &member.kind)
+}
+
+/// What the record of a revision tells beyond its labels, with its objects in view as they are now; `None` when it is
+/// gone or not all of it can be read.
+pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
+    let record = context.requests.read_record_data(release, revision).await.ok()??;
+    let payload = payload(context, release, revision, &record).await;
+    observe(context, release, &payload.members).await.ok()?;
+    Some(payload)
+}
+
+async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
+    let unreadable = Payload {
+        revision,
+        action: ForeignAction::Unreadable,
+        chart: "".into(),
+        version: "".into(),
+        app_version: "".into(),
+        members: Vec::new(),
+    };
+    let Ok(decoded) = helm::decode(&record.bytes) else { return unreadable };
+    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return unreadable };
+    let mut members = Vec::with_capacity(objects.len());
+    for object in &objects {
+        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
+        members.push(object.member(namespaced, &release.namespace));
+    }
+    Payload {
+        revision,
+        action: helm::foreign_action(&decoded),
+        chart: decoded.chart_name.clone(),
+        version: decoded.chart_version.clone(),
+        app_version: decoded.app_version.clone(),
+        members,
+    }
+}

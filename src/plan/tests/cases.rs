@@ -1,0 +1,167 @@
+//! Cases from files: one snapshot each, as short as it can be told, and what is to come of it.
+//!
+//! A case is merged over [`base`]. Records, what is remembered of them, and moments have a short form, which is
+//! spelled out before the snapshot is read; the long form, as `explain --save` writes it, is read as it is.
+
+mod short;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{
+    plan::{Action, Because, Note, Plan, RULES, Wake, check, draft::Draft, plan, rules},
+    release::{Snapshot, Spec},
+};
+
+macro_rules! variants {
+    ($list:ident of $type:ident: $($variant:ident)*) => {
+        const $list: &[&str] = &[$(stringify!($variant)),*];
+        // A variant that is added and not listed does not compile.
+        const _: fn(&$type) = |value| match value { $($type::$variant { .. } => {})* };
+    };
+}
+
+variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Ask Withdraw Start Cancel Acknowledge
+    Mark Unlock);
+variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
+    ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs AttemptFailed RollingBack RolledBack RolledBackByUser
+    RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo);
+variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted Quarantined RetryRequested
+    ForcedDeletion);
+variants!(WAKES of Wake: Never At);
+
+struct Case {
+    name: String,
+    snapshot: Snapshot,
+    expect: Value,
+}
+
+fn cases() -> Vec<Case> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/planner/cases");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.lines().count() <= 40, "{name}: too long to be read at a glance");
+            let case: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let mut whole = short::base();
+            merge(&mut whole, &case["given"]);
+            let whole = short::spell_out(whole);
+            let snapshot = serde_json::from_value(whole).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let mut expect = case["expect"].clone();
+            short::moments(&mut expect);
+            Case { name, snapshot, expect }
+        })
+        .collect()
+}
+
+/// Objects of both are merged; anything else of the case replaces what the base has.
+fn merge(base: &mut Value, case: &Value) {
+    match (base, case) {
+        (Value::Object(base), Value::Object(case)) => {
+            for (key, value) in case {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, case) => *base = case.clone(),
+    }
+}
+
+/// Whether all that is expected is there; null stands for what is not.
+fn holds(expected: &Value, found: &Value) -> bool {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) => {
+            expected.iter().all(|(key, value)| holds(value, found.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(expected), Value::Array(found)) => {
+            expected.len() == found.len() && expected.iter().zip(found).all(|(one, other)| holds(one, other))
+        }
+        // A variant with fields may be named alone.
+        (Value::String(name), Value::Object(found)) if found.len() == 1 => found.contains_key(name),
+        (expected, found) => expected == found,
+    }
+}
+
+/// The rule that decides.
+fn rule(snapshot: &Snapshot) -> Option<&'static str> {
+    let policy = match &snapshot.spec {
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => policy,
+        Spec::Invalid { policy: None, .. } => return None,
+    };
+    let mut draft = Draft::new(snapshot, policy);
+    rules::notice(&mut draft);
+    RULES.iter().find(|rule| (rule.decide)(&mut draft).is_some()).map(|rule| rule.name)
+}
+
+fn variant(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value).unwrap() {
+        Value::String(name) => name,
+        Value::Object(fields) => fields.keys().next().unwrap().clone(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_case_is_decided_as_it_says() {
+    let mut failed = Vec::new();
+    for Case { name, snapshot, expect } in cases() {
+        let decided: Plan = plan(&snapshot);
+        assert_eq!(decided, plan(&snapshot), "{name}: two plans of one snapshot");
+        let mut found = serde_json::to_value(&decided).unwrap();
+        found["rule"] = json!(rule(&snapshot));
+        let wrong = check(&snapshot, &decided);
+        if !holds(&expect, &found) || !wrong.is_empty() {
+            failed.push(format!("{name}: {wrong:?}\n  expected {expect}\n  found    {found}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn no_rule_and_no_word_is_without_a_case() {
+    let mut seen = BTreeSet::new();
+    for Case { snapshot, .. } in cases() {
+        let Plan { action, because, notes, wake, .. } = plan(&snapshot);
+        seen.extend([variant(&action), variant(&because), variant(&wake)]);
+        seen.extend(notes.iter().map(variant));
+        seen.extend(rule(&snapshot).map(ToOwned::to_owned));
+    }
+    let rules = RULES.iter().map(|rule| &rule.name);
+    let all = ACTIONS.iter().chain(REASONS).chain(NOTES).chain(WAKES).chain(rules);
+    let missing: Vec<_> = all.filter(|name| !seen.contains(**name)).collect();
+    assert!(missing.is_empty(), "without a case: {missing:?}");
+}
+
+/// Parts of all cases in all combinations that a seed picks: whatever the parts say together, there is a plan, it is
+/// the only one, and the linter agrees with it.
+#[test]
+fn there_is_one_sound_plan_for_every_mixture_of_cases() {
+    let parts: Vec<Snapshot> = cases().into_iter().map(|case| case.snapshot).collect();
+    let mut random = 7_u64;
+    let mut draw = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        parts[usize::try_from(random >> 33).unwrap() % parts.len()].clone()
+    };
+    for _ in 0..6000 {
+        let mixed = Snapshot {
+            object: draw().object,
+            spec: draw().spec,
+            claim: draw().claim,
+            inputs: draw().inputs,
+            records: draw().records,
+            payload: draw().payload,
+            health: draw().health,
+            flight: draw().flight,
+            memory: draw().memory,
+            ..draw()
+        };
+        let decided = plan(&mixed);
+        assert_eq!(decided, plan(&mixed));
+        let wrong = check(&mixed, &decided);
+        assert!(wrong.is_empty(), "{wrong:?}\n{}", serde_json::to_string_pretty(&mixed).unwrap());
+    }
+}

@@ -1,0 +1,378 @@
+//! A small helm, board and cluster for the planner: what they write, and nothing of how.
+
+mod helm;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::HelmReleaseStatus,
+    plan::{Action, Because, Note, Plan, Wake, check, plan},
+    release::{
+        Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
+        Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
+        Records, Snapshot, Spec, View, Why,
+    },
+    types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
+};
+
+/// A version of the chart, by the colour of its page.
+pub(super) type Colour = &'static str;
+pub(super) const COLOURS: [(Colour, &str, &str); 5] = [
+    ("pink", "1.0.0", "v1-aa"),
+    ("blue", "2.0.0", "v1-bb"),
+    ("green", "3.0.0", "v1-cc"),
+    ("red", "4.0.0", "v1-dd"),
+    ("alien", "9.9.9", "v1-ee"),
+];
+
+pub(super) fn digest(colour: Colour) -> ReleaseDigest {
+    let (_, _, text) = COLOURS.iter().find(|(name, _, _)| *name == colour).unwrap();
+    ReleaseDigest::parse(text).unwrap()
+}
+
+pub(super) fn colour(digest: &ReleaseDigest) -> Colour {
+    COLOURS.iter().find(|(_, _, text)| *text == digest.as_str()).unwrap().0
+}
+
+pub(super) fn inputs(colour: Colour) -> Inputs {
+    let (_, version, _) = COLOURS.iter().find(|(name, _, _)| *name == colour).unwrap();
+    Inputs {
+        chart: "unicorn".into(),
+        version: (*version).into(),
+        app_version: colour.into(),
+        chart_digest: ChartDigest::of(colour.as_bytes()),
+        digest: digest(colour),
+        fingerprint: colour.into(),
+        cause: crate::release::Cause::Spec,
+    }
+}
+
+pub(super) fn member() -> Member {
+    Member { api_version: "apps/v1".into(), kind: "Deployment".into(), namespace: "apps".into(), name: "web".into() }
+}
+
+fn owner() -> OwnerId {
+    OwnerId::of(&ObjectKey::new("apps", "unicorn"))
+}
+
+fn payload_of(revision: &Revision) -> Payload {
+    Payload {
+        revision: revision.record.revision,
+        action: revision.action,
+        chart: "unicorn".into(),
+        version: inputs(revision.colour).version,
+        app_version: revision.colour.into(),
+        members: vec![member()],
+    }
+}
+
+/// How the objects of a version do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sick {
+    Slow(Fault),
+    Broken(Fault),
+}
+
+/// How a run of helm goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    Good,
+    /// Before it wrote a record.
+    Refused(FailureClass),
+    /// After it wrote a record, which says `failed`.
+    Failed(FailureClass),
+    /// After it wrote a record, which stays as it is: a rollback's hook, a kill, a lost last write.
+    Left(Left),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Hook,
+    Killed,
+    Unnoticed,
+    Stuck,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Begun,
+    Pending,
+    Superseding,
+}
+
+/// One revision as helm stores it: labels, and what only the payload tells.
+#[derive(Debug, Clone)]
+pub(super) struct Revision {
+    pub(super) record: Record,
+    pub(super) colour: Colour,
+    pub(super) action: ForeignAction,
+}
+
+/// What a pass decided.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Reached {
+    pub(super) action: Action,
+    pub(super) because: Because,
+    pub(super) wake: Wake,
+}
+
+/// Everything outside of the planner.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a condition of the surroundings that a story sets alone")]
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) object: Object,
+    pub(super) policy: Policy,
+    pub(super) invalid: bool,
+    pub(super) claim: Claim,
+    pub(super) want: Colour,
+    pub(super) inputs: InputsView,
+    pub(super) slow_inputs: bool,
+    pub(super) blind: bool,
+    pub(super) revisions: Vec<Revision>,
+    /// The highest number that was given.
+    pub(super) counter: u32,
+    pub(super) live: Option<Colour>,
+    pub(super) live_since: Option<Timestamp>,
+    pub(super) health: BTreeMap<Colour, Sick>,
+    pub(super) script: VecDeque<Run>,
+    pub(super) flight: Flight,
+    pub(super) running: Option<(Operation, Stage)>,
+    pub(super) payload: Option<Payload>,
+    pub(super) memory: Memory,
+    pub(super) holder: u32,
+    pub(super) runs: Vec<(OperationKind, Option<Colour>)>,
+    pub(super) notes: Vec<Note>,
+    pub(super) gone: bool,
+    pub(super) last: Option<(Action, Because)>,
+}
+
+impl World {
+    pub(super) fn new(want: Colour) -> Self {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        Self {
+            now: start,
+            object: Object {
+                namespace: "apps".into(),
+                name: "unicorn".into(),
+                uid: "uid".into(),
+                generation: 1,
+                deleting: false,
+                finalizer: false,
+                reconcile: None,
+                retry: None,
+                force_delete: None,
+            },
+            policy: Policy {
+                namespace: Namespace::parse("apps").unwrap(),
+                release: ReleaseName::parse("unicorn").unwrap(),
+                suspend: false,
+                interval: Duration::from_secs(600),
+                timeout: Duration::from_secs(300),
+                max_history: 2,
+                install_failure: crate::api::InstallFailure::Keep,
+                upgrade_failure: crate::api::UpgradeFailure::RollBack,
+                retries: 1,
+                force_conflicts: false,
+                deletion: crate::api::DeletionPolicy::Uninstall,
+            },
+            invalid: false,
+            claim: Claim::Ours,
+            want,
+            inputs: InputsView::Stale,
+            slow_inputs: false,
+            blind: false,
+            revisions: Vec::new(),
+            counter: 0,
+            live: None,
+            live_since: Some(start),
+            health: BTreeMap::new(),
+            script: VecDeque::new(),
+            flight: Flight::Idle,
+            running: None,
+            payload: None,
+            memory: Memory { observed_generation: -1, ..Memory::default() },
+            holder: 1,
+            runs: Vec::new(),
+            notes: Vec::new(),
+            gone: false,
+            last: None,
+        }
+    }
+
+    pub(super) fn records(&self) -> Records {
+        Records::new(self.revisions.iter().map(|revision| revision.record.clone()).collect())
+    }
+
+    pub(super) fn newest(&self) -> Option<&Revision> {
+        self.revisions.last()
+    }
+
+    fn next(&self) -> u32 {
+        self.newest().map_or(1, |newest| newest.record.revision + 1)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let health = match self.live.map(|live| self.health.get(live)) {
+            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
+            None | Some(None) => Health::Healthy,
+            Some(Some(Sick::Slow(fault))) => {
+                Health::Progressing { member: member(), why: Why { fault: *fault, text: "not ready".into() } }
+            }
+            Some(Some(Sick::Broken(fault))) => {
+                Health::Failed { member: member(), why: Why { fault: *fault, text: "crash loop".into() } }
+            }
+        };
+        let newest = self.newest().map(|newest| newest.record.revision);
+        Snapshot {
+            now: self.now,
+            holder: format!("operator-{}", self.holder).into(),
+            object: self.object.clone(),
+            spec: if self.invalid {
+                Spec::Invalid { message: "no".into(), policy: Some(self.policy.clone()) }
+            } else {
+                Spec::Valid(self.policy.clone())
+            },
+            claim: self.claim.clone(),
+            inputs: self.inputs.clone(),
+            records: if self.blind { View::Pending } else { View::Is(self.records()) },
+            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
+            health: HealthView {
+                health,
+                live_since: self.live_since,
+                present: if self.live.is_some() { vec![member()] } else { Vec::new() },
+            },
+            flight: self.flight.clone(),
+            memory: self.memory.clone(),
+        }
+    }
+
+    /// One pass: plan, check, write, act.
+    pub(super) fn pass(&mut self) -> Reached {
+        let snapshot = self.snapshot();
+        let plan = plan(&snapshot);
+        let wrong = check(&snapshot, &plan);
+        assert!(wrong.is_empty(), "{wrong:?}\n{plan:#?}\n{snapshot:#?}");
+        if !plan.defers_status(&snapshot) {
+            let wire = HelmReleaseStatus::from(plan.memory.clone());
+            self.memory = Memory::from(wire);
+            assert_eq!(self.memory, plan.memory, "status keeps all that is remembered");
+            self.notes.extend(plan.notes.iter().cloned());
+        }
+        self.last = Some((plan.action.clone(), plan.because.clone()));
+        self.act(&plan.action);
+        let Plan { action, because, wake, .. } = plan;
+        Reached { action, because, wake }
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Idle => {}
+            Action::AddFinalizer => self.object.finalizer = true,
+            Action::RemoveFinalizer => self.gone = true,
+            Action::Prepare => self.inputs = InputsView::Underway,
+            Action::Inspect { revision } => {
+                let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
+                self.payload = Some(payload_of(found));
+            }
+            Action::Ask(_) => self.flight = Flight::Queued,
+            Action::Withdraw | Action::Acknowledge { .. } => self.flight = Flight::Idle,
+            Action::Start(operation) => {
+                self.runs.push((operation.kind, operation.digest.as_ref().map(colour)));
+                self.flight = Flight::Running { operation: operation.id.clone(), cancelled: false };
+                self.running = Some((operation.clone(), Stage::Begun));
+            }
+            Action::Cancel => {
+                let Flight::Running { cancelled, .. } = &mut self.flight else { panic!("nothing runs") };
+                *cancelled = true;
+            }
+            Action::Mark { revision } => {
+                let owner = owner();
+                let record = self.record(*revision);
+                record.owner = Some(owner);
+                record.stamp = Some(*revision);
+                record.verified = Some(*revision);
+            }
+            Action::Unlock { revision } => self.record(*revision).status = RecordStatus::Failed,
+        }
+    }
+
+    pub(super) fn record(&mut self, revision: u32) -> &mut Record {
+        &mut self.revisions.iter_mut().find(|r| r.record.revision == revision).unwrap().record
+    }
+
+    /// The operator and its helm are gone at once; another takes over.
+    pub(super) fn crash(&mut self) {
+        self.running = None;
+        self.flight = Flight::Idle;
+        self.holder += 1;
+        self.inputs = InputsView::Stale;
+        self.payload = None;
+        self.live_since = Some(self.now);
+    }
+
+    /// What goes on by itself. False when nothing does.
+    pub(super) fn surroundings(&mut self) -> bool {
+        let mut moved = false;
+        if self.inputs == InputsView::Underway && !self.slow_inputs {
+            self.inputs = InputsView::Known { inputs: inputs(self.want), look_again: None };
+            moved = true;
+        }
+        if self.flight == Flight::Queued {
+            self.flight = Flight::Granted;
+            moved = true;
+        } else if self.running.is_some() {
+            let run = self.script.pop_front().unwrap_or(Run::Good);
+            self.helm_end(run);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Passes until nothing moves any more without the clock.
+    pub(super) fn run(&mut self) -> Reached {
+        for _ in 0..60 {
+            let plan = self.pass();
+            let due = matches!(plan.wake, Wake::At(moment) if moment <= self.now);
+            if self.gone || (!self.surroundings() && plan.action == Action::Idle && !due) {
+                return plan;
+            }
+        }
+        panic!("no rest: {:?}\n{:#?}", self.last, self.snapshot());
+    }
+
+    /// Passes until a run of helm is under way.
+    pub(super) fn until_runs(&mut self) {
+        for _ in 0..60 {
+            self.pass();
+            if self.running.is_some() {
+                return;
+            }
+            self.surroundings();
+        }
+        panic!("helm was never started: {:?}", self.last);
+    }
+
+    /// The clock goes on to the next wake, and on until nothing moves.
+    pub(super) fn wait(&mut self) -> Reached {
+        let plan = self.run();
+        let Wake::At(moment) = plan.wake else { return plan };
+        self.now = self.now.max(moment);
+        self.run()
+    }
+
+    pub(super) fn later(&mut self, minutes: i64) -> Reached {
+        self.now = self.now.checked_add(SignedDuration::from_mins(minutes)).unwrap();
+        self.run()
+    }
+
+    /// The spec asks for another version.
+    pub(super) fn want(&mut self, colour: Colour) {
+        self.want = colour;
+        self.object.generation += 1;
+        self.inputs = InputsView::Stale;
+    }
+}

@@ -1,0 +1,169 @@
+//! What helm writes to its records, step by step, whether for us or for a person.
+
+use super::*;
+
+impl World {
+    /// helm removes the oldest before it creates, but never the one that it calls deployed.
+    pub(super) fn prune(&mut self, target: Option<u32>) {
+        // The next number is found before what has it may be pruned.
+        self.counter = self.next() - 1;
+        let max = self.records().history_max_for(self.policy.max_history, target) as usize;
+        let deployed = self.records().deployed().map(|record| record.revision);
+        while self.revisions.len() >= max {
+            let Some(at) = self.revisions.iter().position(|r| Some(r.record.revision) != deployed) else { break };
+            self.revisions.remove(at);
+        }
+    }
+
+    pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, action: ForeignAction) {
+        self.counter = self.counter.max(self.next() - 1) + 1;
+        let record = Record { revision: self.counter, status, written: self.now.as_second(), ..labels.clone() };
+        self.revisions.push(Revision { record, colour, action });
+    }
+
+    /// The run under way goes one step further. False when only its end is left.
+    pub(in super::super) fn helm_step(&mut self) -> bool {
+        let Some((operation, stage)) = self.running.clone() else { return false };
+        let stage = match stage {
+            Stage::Begun => {
+                self.helm_create(&operation);
+                Stage::Pending
+            }
+            Stage::Pending if operation.kind != OperationKind::Uninstall => {
+                self.live = self.newest().map(|newest| newest.colour);
+                let newest = self.next() - 1;
+                for revision in &mut self.revisions {
+                    let record = &mut revision.record;
+                    if record.revision != newest && record.status == RecordStatus::Deployed {
+                        record.status = RecordStatus::Superseded;
+                    }
+                }
+                Stage::Superseding
+            }
+            Stage::Pending | Stage::Superseding => return false,
+        };
+        self.running = Some((operation, stage));
+        true
+    }
+
+    pub(super) fn helm_create(&mut self, operation: &Operation) {
+        let newest = self.newest().map(|newest| newest.record.status);
+        let labels = Record {
+            revision: 0,
+            status: RecordStatus::Unknown,
+            digest: operation.digest.clone(),
+            owner: Some(owner()),
+            stamp: Some(operation.revision),
+            // Copied from the revision before, as helm does with every label that it is not given anew.
+            verified: self.newest().and_then(|newest| newest.record.verified),
+            written: 0,
+        };
+        match operation.kind {
+            OperationKind::Install => {
+                let allowed = matches!(newest, None | Some(RecordStatus::Failed | RecordStatus::Uninstalled));
+                assert!(allowed, "helm refuses to install over {newest:?}");
+                let colour = colour(operation.digest.as_ref().unwrap());
+                self.create(RecordStatus::PendingInstall, colour, &labels, ForeignAction::Upgrade);
+            }
+            OperationKind::Upgrade => {
+                let deployed = self.records().deployed().is_some();
+                let last = matches!(newest, Some(RecordStatus::Failed | RecordStatus::Superseded));
+                assert!(deployed || last, "helm has nothing to upgrade: {newest:?}");
+                self.prune(None);
+                let colour = colour(operation.digest.as_ref().unwrap());
+                self.create(RecordStatus::PendingUpgrade, colour, &labels, ForeignAction::Upgrade);
+            }
+            OperationKind::Rollback => {
+                self.prune(operation.target);
+                let to = operation.target.unwrap();
+                let target = self.revisions.iter().find(|r| r.record.revision == to);
+                let target = target.expect("the way back was pruned").clone();
+                let action = ForeignAction::Rollback { to };
+                self.create(RecordStatus::PendingRollback, target.colour, &target.record, action);
+            }
+            OperationKind::Uninstall => {
+                let now = self.now.as_second();
+                let record = &mut self.revisions.last_mut().expect("nothing to uninstall").record;
+                record.status = RecordStatus::Uninstalling;
+                record.written = now;
+            }
+        }
+    }
+
+    /// The run ends, as told.
+    pub(in super::super) fn helm_end(&mut self, run: Run) {
+        let failure = |class| Failure { class, message: "helm said so".into() };
+        let cancelled = matches!(self.flight, Flight::Running { cancelled: true, .. });
+        if cancelled {
+            return self.finish(Ended::Cancelled, Some(RecordStatus::Failed));
+        }
+        if let Run::Refused(class) = run {
+            return self.finish(Ended::Failed(failure(class)), None);
+        }
+        self.helm_step();
+        match run {
+            Run::Good => {
+                self.helm_step();
+                self.finish(Ended::Succeeded, Some(RecordStatus::Deployed));
+            }
+            Run::Refused(_) => {}
+            Run::Failed(class) => self.finish(Ended::Failed(failure(class)), Some(RecordStatus::Failed)),
+            Run::Left(Left::Hook) => self.finish(Ended::Failed(failure(FailureClass::Hook)), None),
+            Run::Left(Left::Killed) => self.finish(Ended::Killed { signal: 9 }, None),
+            Run::Left(Left::Unnoticed) => self.finish(Ended::Succeeded, None),
+            Run::Left(Left::Stuck) => self.finish(Ended::TimedOut, Some(RecordStatus::Failed)),
+        }
+    }
+
+    pub(super) fn finish(&mut self, ended: Ended, status: Option<RecordStatus>) {
+        let Some((operation, stage)) = self.running.take() else { return };
+        let now = self.now.as_second();
+        if operation.kind == OperationKind::Uninstall {
+            if status == Some(RecordStatus::Deployed) {
+                self.manual_uninstall();
+            }
+        } else if let Some(status) = status.filter(|_| stage != Stage::Begun) {
+            let newest = self.revisions.last_mut().unwrap();
+            newest.record.status = status;
+            newest.record.written = now;
+            self.live = Some(newest.colour);
+        }
+        self.flight = Flight::Ended(Outcome {
+            operation: operation.id,
+            ended,
+            records: Some(self.records()),
+            payload: self.newest().map(payload_of),
+            left_over: Vec::new(),
+        });
+    }
+
+    /// Somebody runs `helm upgrade`, which copies the labels of the newest revision.
+    pub(in super::super) fn manual_upgrade(&mut self, colour: Colour, status: RecordStatus) {
+        let labels = self.newest().unwrap().record.clone();
+        self.supersede_for(status);
+        self.create(status, colour, &labels, ForeignAction::Upgrade);
+        self.live = Some(colour);
+    }
+
+    /// Somebody runs `helm rollback`, which copies the labels of the target.
+    pub(in super::super) fn manual_rollback(&mut self, to: u32, status: RecordStatus) {
+        let target = self.revisions.iter().find(|r| r.record.revision == to).unwrap().clone();
+        self.supersede_for(status);
+        self.create(status, target.colour, &target.record, ForeignAction::Rollback { to });
+        self.live = Some(target.colour);
+    }
+
+    pub(super) fn supersede_for(&mut self, status: RecordStatus) {
+        for revision in &mut self.revisions {
+            if status == RecordStatus::Deployed && revision.record.status == RecordStatus::Deployed {
+                revision.record.status = RecordStatus::Superseded;
+            }
+        }
+    }
+
+    pub(in super::super) fn manual_uninstall(&mut self) {
+        self.revisions.clear();
+        self.counter = 0;
+        self.live = None;
+    }
+}

@@ -1,0 +1,239 @@
+//! What people do with helm, with annotations and with other objects beside the operator.
+
+use super::{super::sim::*, *};
+use crate::{
+    plan::Note,
+    release::{Claim, Fault, ForeignAction, Memory, Record, RecordStatus},
+};
+
+const GREEN: [(OperationKind, Option<Colour>); 3] =
+    [(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("green"))];
+
+fn rests_after(world: &mut World, runs: &[(OperationKind, Option<Colour>)]) -> Because {
+    rests(world, &[&GREEN, runs].concat())
+}
+
+fn green() -> World {
+    let mut world = good_at(&["pink", "blue", "green"]);
+    world.notes.clear();
+    world
+}
+
+#[test]
+fn a_manual_upgrade_is_put_back_and_told_once() {
+    let mut world = green();
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+    assert_eq!(world.notes.iter().filter(|n| matches!(n, Note::ManualUpgrade { .. })).count(), 1);
+}
+
+#[test]
+fn a_manual_upgrade_over_a_quarantine_is_put_back_by_a_rollback() {
+    let mut world = green();
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    let because =
+        rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("green")), (Rollback, Some("green"))]);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn a_manual_rollback_is_respected_until_the_spec_is_new() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    let because = rests_after(&mut world, &[]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    assert!(world.newest().unwrap().record.is_verified(), "it is a way back");
+    world.crash();
+    world.later(9000);
+    let because = rests_after(&mut world, &[]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    assert_eq!(world.notes.iter().filter(|n| matches!(n, Note::ManualRollback { .. })).count(), 1);
+    // The next upgrade fails: the way back is what the person chose, not what was newest before.
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
+}
+
+#[test]
+fn a_manual_rollback_can_be_taken_back_by_a_retry_request() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    world.run();
+    world.object.retry = Some("1".into());
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+}
+
+#[test]
+fn a_manual_rollback_to_a_strangers_revision_is_not_taken_for_what_its_labels_say() {
+    let mut world = green();
+    world.policy.max_history = 9;
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    world.run();
+    world.manual_rollback(4, RecordStatus::Deployed);
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    assert_eq!(world.live, Some("alien"));
+    assert!(!world.newest().unwrap().record.is_verified());
+}
+
+#[test]
+fn a_manual_rollback_that_fails_is_completed_by_ours() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::Failed);
+    let because = rests_after(&mut world, &[(Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+}
+
+#[test]
+fn a_manual_uninstall_is_installed_again() {
+    for keep in [false, true] {
+        let mut world = green();
+        if keep {
+            world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalled;
+            world.live = None;
+        } else {
+            world.manual_uninstall();
+        }
+        let because = rests_after(&mut world, &[(Install, Some("green"))]);
+        assert!(ends("green", &because), "{because:?}");
+        assert!(world.notes.contains(&Note::ManualUninstall), "{:?}", world.notes);
+    }
+}
+
+#[test]
+fn a_strangers_process_is_waited_for_and_unlocked_when_it_is_dead() {
+    let mut world = green();
+    world.manual_upgrade("alien", RecordStatus::PendingUpgrade);
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+    world.wait();
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+}
+
+#[test]
+fn a_strangers_removal_is_waited_for_and_completed_when_it_is_dead() {
+    let mut world = green();
+    world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalling;
+    world.revisions.last_mut().unwrap().record.written = world.now.as_second();
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+    world.wait();
+    let because = rests_after(&mut world, &[(OperationKind::Uninstall, None), (Install, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+}
+
+#[test]
+fn a_stranger_who_takes_our_revision_first_is_not_taken_for_our_run() {
+    let mut world = green();
+    world.want("red");
+    world.until_runs();
+    // Our helm died before it wrote, and a person upgraded.
+    world.crash();
+    world.manual_upgrade("alien", RecordStatus::PendingUpgrade);
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+    world.revisions.last_mut().unwrap().record.status = RecordStatus::Deployed;
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Upgrade, Some("red"))]);
+    assert!(ends("red", &because), "{because:?}");
+}
+
+#[test]
+fn a_release_of_somebody_else_is_refused() {
+    let mut world = World::new("pink");
+    let record = Record {
+        revision: 1,
+        status: RecordStatus::Deployed,
+        digest: None,
+        owner: None,
+        stamp: None,
+        verified: None,
+        written: 0,
+    };
+    world.revisions.push(Revision { record, colour: "alien", action: ForeignAction::Upgrade });
+    world.live = Some("alien");
+    let because = rests(&mut world, &[]);
+    assert_eq!(because, Because::NotOurs { revision: 1 });
+    world.object.deleting = true;
+    world.run();
+    assert!(world.gone && world.runs.is_empty());
+}
+
+#[test]
+fn of_two_claimants_the_other_stands_still_and_takes_nothing_with_it() {
+    let mut world = World::new("pink");
+    world.claim = Claim::Theirs("apps/other".into());
+    let because = rests(&mut world, &[]);
+    assert!(matches!(because, Because::ClaimedByAnother(_)), "{because:?}");
+    world.object.deleting = true;
+    world.object.finalizer = true;
+    world.run();
+    assert!(world.gone && world.runs.is_empty());
+}
+
+#[test]
+fn a_lost_status_is_found_again_without_a_run() {
+    let mut world = green();
+    world.memory = Memory::default();
+    let because = rests_after(&mut world, &[]);
+    assert!(ends("green", &because), "{because:?}");
+    assert_eq!(world.memory.deployed.as_ref().unwrap().revision, 3);
+    // Lost while it is unhealthy: that is not called good.
+    world.memory = Memory::default();
+    world.health.insert("green", Sick::Broken(Fault::Own));
+    let because = rests_after(&mut world, &[]);
+    assert!(matches!(because, Because::Unhealthy { .. }), "{because:?}");
+}
+
+#[test]
+fn a_status_lost_while_an_attempt_is_judged_still_leads_to_a_verdict() {
+    let mut world = green();
+    world.health.insert("red", Sick::Slow(Fault::Own));
+    world.policy.retries = 0;
+    world.want("red");
+    world.run();
+    world.memory = Memory::default();
+    world.wait();
+    world.wait();
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("green"))]);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn suspension_runs_nothing_and_a_run_under_way_ends_and_is_judged() {
+    let mut world = green();
+    world.want("red");
+    world.until_runs();
+    world.policy.suspend = true;
+    world.want("blue");
+    let because = world.run().because;
+    assert_eq!(because, Because::Suspended { deployed: false });
+    assert_eq!(world.live, Some("red"));
+    assert!(world.newest().unwrap().record.is_verified());
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    rests_after(&mut world, &[(Upgrade, Some("red"))]);
+    world.policy.suspend = false;
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Upgrade, Some("blue"))]);
+    assert!(ends("blue", &because), "{because:?}");
+}
+
+#[test]
+fn a_request_to_look_is_answered_once() {
+    let mut world = green();
+    world.object.reconcile = Some("1".into());
+    let mut looked = 0;
+    for _ in 0..6 {
+        looked += u32::from(world.pass().action == Action::Prepare);
+        world.surroundings();
+    }
+    assert_eq!(looked, 1);
+    rests_after(&mut world, &[]);
+}

@@ -1,0 +1,166 @@
+//! Ends in the middle: of the operator, of helm, of a view.
+
+use super::{super::sim::*, *};
+use crate::release::{FailureClass, Fault, OperationKind::Uninstall, RecordStatus};
+
+/// Passes until a run of this kind is under way.
+fn until_runs(world: &mut World, kind: OperationKind) {
+    for _ in 0..9 {
+        world.until_runs();
+        if world.running.as_ref().is_some_and(|(operation, _)| operation.kind == kind) {
+            return;
+        }
+        world.surroundings();
+    }
+    panic!("{kind:?} was never started: {:?}", world.last);
+}
+
+/// The operator dies after so many steps of helm, for every number of them.
+fn crashed(world: &World, kind: OperationKind, steps: usize) -> World {
+    let mut world = world.clone();
+    until_runs(&mut world, kind);
+    for _ in 0..steps {
+        world.helm_step();
+    }
+    world.crash();
+    world
+}
+
+#[test]
+fn an_install_goes_on_after_a_crash_anywhere() {
+    for steps in 0..3 {
+        let mut world = crashed(&World::new("pink"), Install, steps);
+        let because = rests(&mut world, &[(Install, Some("pink")); 2]);
+        assert!(ends("pink", &because), "{because:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_goes_on_after_a_crash_anywhere() {
+    let mut start = good_at(&["pink", "blue"]);
+    start.want("red");
+    for steps in 0..3 {
+        let mut world = crashed(&start, Upgrade, steps);
+        let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("red")), (Upgrade, Some("red"))];
+        let because = rests(&mut world, &runs);
+        assert!(ends("red", &because), "{because:?}");
+        assert_eq!(world.memory.failures.count, 0);
+    }
+}
+
+#[test]
+fn a_rollback_is_repeated_after_a_crash_anywhere_and_keeps_its_target() {
+    let mut start = good_at(&["pink", "blue"]);
+    start.policy.retries = 0;
+    start.health.insert("red", Sick::Broken(Fault::Own));
+    start.want("red");
+    for steps in 0..3 {
+        let mut world = crashed(&start, Rollback, steps);
+        let because = rests(
+            &mut world,
+            &[
+                (Install, Some("pink")),
+                (Upgrade, Some("blue")),
+                (Upgrade, Some("red")),
+                (Rollback, Some("blue")),
+                (Rollback, Some("blue")),
+            ],
+        );
+        assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+    }
+}
+
+#[test]
+fn a_removal_goes_on_after_a_crash_anywhere() {
+    let mut start = good_at(&["pink"]);
+    start.object.deleting = true;
+    for steps in 0..3 {
+        let mut world = crashed(&start, Uninstall, steps);
+        world.run();
+        assert!(world.gone && world.revisions.is_empty());
+        assert_eq!(world.runs, [(Install, Some("pink")), (Uninstall, None), (Uninstall, None)]);
+    }
+}
+
+#[test]
+fn a_crash_after_the_run_leaves_its_verdict_to_the_successor() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.health.insert("red", Sick::Slow(Fault::Own));
+    world.policy.retries = 0;
+    world.want("red");
+    world.run();
+    world.now = world.memory.operation.as_ref().unwrap().deadline;
+    world.crash();
+    // Nobody looked for a while, so the deadline alone proves nothing.
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::Judging { .. }), "{:?}", plan.because);
+    let plan = world.wait();
+    assert!(matches!(plan.because, Because::RolledBack { next: Next::Quarantined, .. }), "{:?}", plan.because);
+}
+
+#[test]
+fn a_deadline_without_a_view_is_no_verdict() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.health.insert("red", Sick::Slow(Fault::Own));
+    world.want("red");
+    world.run();
+    world.live_since = None;
+    let plan = world.later(600);
+    assert!(matches!(plan.because, Because::ViewPending(_)), "{:?}", plan.because);
+    world.live_since = Some(world.now);
+    world.health.clear();
+    assert!(ends("red", &world.run().because));
+}
+
+#[test]
+fn records_that_are_out_of_view_stop_everything_and_nothing_is_concluded() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.want("red");
+    until_runs(&mut world, Upgrade);
+    world.blind = true;
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::ViewPending(_)), "{:?}", plan.because);
+    world.later(600);
+    world.blind = false;
+    assert!(ends("red", &world.run().because), "{:?}", world.last);
+}
+
+#[test]
+fn a_run_without_a_result_is_counted_by_its_cause() {
+    for (left, own, live) in [(Left::Killed, 0, "blue"), (Left::Unnoticed, 0, "blue"), (Left::Stuck, 1, "blue")] {
+        let mut world = good_at(&["pink", "blue"]);
+        world.want("red");
+        world.script = vec![Run::Left(left)].into();
+        world.run();
+        assert_eq!((world.memory.failures.own, world.memory.failures.count), (own, 1), "{left:?}");
+        assert_eq!(world.live, Some(live), "{left:?}");
+        world.wait();
+        assert!(ends("red", &world.run().because), "{left:?} {:?}", world.last);
+    }
+}
+
+#[test]
+fn the_end_of_our_own_process_is_not_the_fault_of_the_version() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.want("red");
+    until_runs(&mut world, Upgrade);
+    // helm was told to end together with its operator, and said so in the record.
+    world.helm_step();
+    world.revisions.last_mut().unwrap().record.status = RecordStatus::Failed;
+    world.crash();
+    assert!(ends("red", &world.run().because), "{:?}", world.last);
+    assert_eq!(world.memory.failures.count, 0);
+}
+
+#[test]
+fn failures_on_top_of_what_is_deployed_do_not_let_the_history_grow() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.policy.upgrade_failure = crate::api::UpgradeFailure::Keep;
+    world.want("red");
+    world.script = vec![Run::Failed(FailureClass::Admission); 30].into();
+    for _ in 0..20 {
+        world.wait();
+        assert!(world.revisions.len() <= 2, "{:?}", world.revisions);
+        assert!(world.records().deployed().is_some_and(crate::release::Record::is_verified));
+    }
+}

@@ -1,0 +1,96 @@
+//! The object is deleted: in every state of its release.
+
+use super::{super::sim::*, *};
+use crate::{
+    api::DeletionPolicy,
+    release::{Fault, OperationKind::Uninstall, RecordStatus},
+};
+
+fn deleted(mut world: World) -> World {
+    world.object.deleting = true;
+    world.run();
+    world
+}
+
+#[test]
+fn a_deleted_object_takes_its_release_with_it() {
+    let world = deleted(good_at(&["pink", "blue"]));
+    assert!(world.gone && world.revisions.is_empty());
+    assert_eq!(world.runs.last(), Some(&(Uninstall, None)));
+}
+
+#[test]
+fn an_object_that_never_had_a_release_just_goes() {
+    let mut world = World::new("pink");
+    world.object.finalizer = true;
+    let world = deleted(world);
+    assert!(world.gone && world.runs.is_empty());
+}
+
+#[test]
+fn orphan_and_force_leave_the_release() {
+    for force in [false, true] {
+        let mut world = good_at(&["pink"]);
+        if force {
+            world.object.force_delete = Some("yes".into());
+        } else {
+            world.policy.deletion = DeletionPolicy::Orphan;
+        }
+        let world = deleted(world);
+        assert!(world.gone && world.revisions.len() == 1);
+    }
+}
+
+#[test]
+fn suspension_and_an_invalid_spec_do_not_hold_a_deletion() {
+    let mut world = good_at(&["pink"]);
+    world.policy.suspend = true;
+    world.invalid = true;
+    let world = deleted(world);
+    assert!(world.gone && world.revisions.is_empty());
+}
+
+#[test]
+fn a_run_under_way_ends_before_the_removal() {
+    let mut world = good_at(&["pink"]);
+    world.want("blue");
+    world.until_runs();
+    world.object.deleting = true;
+    assert_eq!(world.pass().action, Action::Idle);
+    world.run();
+    assert!(world.gone);
+    assert_eq!(world.runs, [(Install, Some("pink")), (Upgrade, Some("blue")), (Uninstall, None)]);
+}
+
+#[test]
+fn a_removal_that_fails_is_repeated_with_back_off() {
+    let mut world = good_at(&["pink"]);
+    world.script = vec![Run::Left(Left::Hook), Run::Left(Left::Unnoticed), Run::Left(Left::Killed)].into();
+    let mut world = deleted(world);
+    for _ in 0..3 {
+        assert!(matches!(world.last, Some((_, Because::UninstallFailed { .. }))), "{:?}", world.last);
+        world.wait();
+    }
+    assert!(world.gone);
+    assert_eq!(world.runs.len(), 5);
+}
+
+#[test]
+fn a_deletion_waits_for_a_stranger_at_work() {
+    let mut world = good_at(&["pink"]);
+    world.manual_upgrade("alien", RecordStatus::PendingUpgrade);
+    let mut world = deleted(world);
+    assert!(matches!(world.last, Some((_, Because::StrangerAtWork { .. }))), "{:?}", world.last);
+    world.wait();
+    assert!(world.gone && world.revisions.is_empty());
+}
+
+#[test]
+fn a_bad_release_is_removed_like_a_good_one() {
+    let mut world = good_at(&["pink"]);
+    world.health.insert("red", Sick::Slow(Fault::Own));
+    world.want("red");
+    world.run();
+    let world = deleted(world);
+    assert!(world.gone && world.revisions.is_empty());
+}

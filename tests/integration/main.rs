@@ -1,0 +1,87 @@
+//! The scenarios: real operators, real helm and a real API server, with pods that are simulated.
+//!
+//! One sandbox is shared by all scenarios and started by the first that needs it. Each scenario has its own namespace,
+//! operator process, proxy and chart repository, so they run side by side and may kill and count as they like.
+
+mod ground;
+mod scenario;
+#[path = "../stage/mod.rs"]
+mod stage;
+
+mod admission;
+mod budget;
+mod charts;
+mod crash;
+mod deletion;
+mod helm3;
+mod history;
+mod idle;
+mod install;
+mod ownership;
+mod program;
+mod remediation;
+mod scope;
+mod sources;
+mod upgrade;
+mod values;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use ground::Ground;
+use scenario::Test;
+
+/// Side by side as long as two cores keep up.
+const THREADS: usize = 3;
+
+/// A list of tests with their names, which are sentences.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        /// The tests of this file.
+        pub(crate) const TESTS: &[(&str, $crate::scenario::Test)] = &[$((stringify!($name), $name)),*];
+    };
+}
+pub(crate) use tests;
+
+fn main() -> ExitCode {
+    sandbox::guard();
+    stage::play_role();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    scenario::remember_panics();
+    let ground = Arc::new(Ground::default());
+    let conclusion = libtest_mimic::run(&arguments, trials(&ground));
+    // Statics and leaked values are not dropped; this one ends every process of the sandbox.
+    drop(ground);
+    conclusion.exit_code()
+}
+
+fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
+    let rooms: [(&str, &[(&str, Test)]); 16] = [
+        ("install", install::TESTS),
+        ("idle", idle::TESTS),
+        ("upgrade", upgrade::TESTS),
+        ("values", values::TESTS),
+        ("remediation", remediation::TESTS),
+        ("history", history::TESTS),
+        ("deletion", deletion::TESTS),
+        ("ownership", ownership::TESTS),
+        ("admission", admission::TESTS),
+        ("sources", sources::TESTS),
+        ("charts", charts::TESTS),
+        ("crash", crash::TESTS),
+        ("scope", scope::TESTS),
+        ("budget", budget::TESTS),
+        ("program", program::TESTS),
+        ("helm3", helm3::TESTS),
+    ];
+    let trial = |room: &str, &(name, test): &(&str, Test)| {
+        let ground = Arc::clone(ground);
+        let name = format!("{room}::{name}");
+        let title = name.clone();
+        Trial::ignorable_test(name, move || scenario::play(&ground, &title, test))
+    };
+    rooms.iter().flat_map(|(room, tests)| tests.iter().map(|test| trial(room, test))).collect()
+}

@@ -1,0 +1,198 @@
+//! Versions that turn out bad.
+
+use helm_release_operator::api::{HelmRelease, HistoryResult, OperationKind};
+use serde_json::{Value, json};
+
+use crate::scenario::{Scenario, web};
+use crate::stage::Operator;
+use crate::stage::status::condition;
+use crate::tests;
+
+tests![
+    broken_version_is_rolled_back_and_stays_rolled_back,
+    fixed_spec_recovers_from_a_broken_one,
+    crash_loop_is_told_with_its_exit_code,
+    image_that_cannot_be_pulled_is_rolled_back,
+    failed_hook_is_rolled_back,
+    broken_version_is_tried_as_often_as_declared,
+    broken_version_is_kept_where_that_is_declared,
+    first_version_that_is_broken_is_kept_and_corrected,
+    first_version_that_recovers_becomes_ready_without_another_revision,
+    values_of_a_source_are_rolled_back_too,
+];
+
+/// Quarantined at its first failure, after a short time.
+fn impatient(version: &str, outcome: &str) -> Value {
+    web(version, json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+}
+
+/// Waits until the release is rolled back and its desired version set aside.
+#[track_caller]
+fn quarantined(s: &Scenario<'_>, name: &str) -> HelmRelease {
+    s.until(name, "rolled back and quarantined", |object| {
+        let quarantined = object.status.as_ref().is_some_and(|status| !status.quarantined.is_empty());
+        let holds = |kind: &str| condition(object, kind).is_some_and(|one| one.status == "True");
+        quarantined && condition(object, "Ready").is_some_and(|one| one.reason == "RolledBack") && holds("Stalled")
+    })
+}
+
+#[track_caller]
+fn message(object: &HelmRelease) -> &str {
+    condition(object, "Ready").map(|ready| &*ready.message).unwrap_or_default()
+}
+
+/// Fails when touching the object makes another record or changes one.
+#[track_caller]
+fn stays(s: &Scenario<'_>, operator: &Operator, name: &str) {
+    s.touch(operator, name);
+    let before = s.revisions(name);
+    s.touch(operator, name);
+    assert_eq!(s.revisions(name), before, "a release that is quarantined is left alone");
+}
+
+fn broken_version_is_rolled_back_and_stays_rolled_back(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let coloured = |colour| json!({ "releaseVersion": colour, "timeout": "6s", "upgrade": { "retries": 0 } });
+    s.declare("unicorn", &coloured("green"));
+    s.deployed("unicorn", 1);
+    s.declare("unicorn", &coloured("broken"));
+    let object = quarantined(s, "unicorn");
+    let said = message(&object);
+    assert!(said.contains("Deployment") && said.contains("unicorn"), "the object is named: {said}");
+    assert!(s.config("unicorn-page", "index.html").contains("<h1>green</h1>"));
+    assert_eq!(s.story("unicorn"), "1 superseded, 2 superseded, 3 deployed");
+    let status = object.status.unwrap();
+    assert_eq!(
+        status.deployed.map(|deployed| (deployed.revision, deployed.app_version)),
+        Some((3, "green".to_owned()))
+    );
+    assert_eq!(status.quarantined[0].version, "1.3.0");
+    let last = status.history.last().unwrap();
+    assert_eq!((last.action, last.result), (OperationKind::Rollback, HistoryResult::Succeeded));
+    s.event("unicorn", "RollbackSucceeded");
+    s.event("unicorn", "Quarantined");
+    stays(s, &operator, "unicorn");
+    assert!(operator.terminate().unwrap().success());
+    let operator = s.operate();
+    stays(s, &operator, "unicorn");
+    assert_eq!(s.story("unicorn"), "1 superseded, 2 superseded, 3 deployed");
+    s.annotate("unicorn", "helmrelease.dev/retry");
+    s.eventually("another attempt after the request", || (s.revisions("unicorn").len() == 5).then_some(()));
+    quarantined(s, "unicorn");
+    stays(s, &operator, "unicorn");
+    assert!(s.config("unicorn-page", "index.html").contains("<h1>green</h1>"));
+}
+
+fn fixed_spec_recovers_from_a_broken_one(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.declare("a", &impatient("1.1.0", "never-ready"));
+    quarantined(s, "a");
+    s.declare("a", &impatient("1.1.0", "ready"));
+    let object = s.deployed("a", 4);
+    assert_eq!(s.config("a", "version"), "1.1.0");
+    assert_eq!(condition(&object, "Stalled").map_or("False", |one| &*one.status), "False");
+}
+
+fn crash_loop_is_told_with_its_exit_code(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.declare(
+        "a",
+        &web("1.1.0", json!({ "timeout": "15s", "upgrade": { "retries": 0 }, "values": { "outcome": "crash-loop" } })),
+    );
+    let object = quarantined(s, "a");
+    assert!(message(&object).contains("code 3"), "{}", message(&object));
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn image_that_cannot_be_pulled_is_rolled_back(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.declare("a", &impatient("1.1.0", "image-pull-failure"));
+    s.until("a", "rolled back", |object| condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack"));
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn failed_hook_is_rolled_back(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.repository.publish(&sandbox::charts::web("5.0.0"));
+    let hooked =
+        |hook: &str| web("5.0.0", json!({ "timeout": "40s", "upgrade": { "retries": 0 }, "values": { "hook": hook } }));
+    s.declare("a", &hooked("succeed"));
+    s.deployed("a", 1);
+    s.declare("a", &hooked("fail"));
+    let object = quarantined(s, "a");
+    assert!(message(&object).contains("hook"), "{}", message(&object));
+    assert_eq!(s.revisions("a").last().map(|one| &*one.status), Some("deployed"));
+}
+
+fn broken_version_is_tried_as_often_as_declared(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let spec = |outcome| {
+        web("1.0.0", json!({ "timeout": "6s", "upgrade": { "retries": 1 }, "values": { "outcome": outcome } }))
+    };
+    s.declare("a", &spec("ready"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("never-ready"));
+    let object = quarantined(s, "a");
+    let attempts = object.status.unwrap().history.iter().filter(|one| one.result == HistoryResult::Failed).count();
+    assert_eq!((attempts, s.revisions("a").len()), (2, 5), "two attempts, each rolled back: {}", s.story("a"));
+    stays(s, &operator, "a");
+}
+
+fn broken_version_is_kept_where_that_is_declared(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let spec = |outcome| {
+        let upgrade = json!({ "retries": 0, "onFailure": "Keep" });
+        web("1.0.0", json!({ "timeout": "6s", "upgrade": upgrade, "values": { "outcome": outcome } }))
+    };
+    s.declare("a", &spec("ready"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("never-ready"));
+    s.refused("a", "UpgradeFailed");
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
+}
+
+fn first_version_that_is_broken_is_kept_and_corrected(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "never-ready"));
+    let message = s.refused("a", "InstallFailed");
+    assert!(message.contains("Deployment"), "{message}");
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 deployed", "only unhealthy: no new revision, and nothing is taken away");
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 2);
+}
+
+fn first_version_that_recovers_becomes_ready_without_another_revision(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "never-ready"));
+    s.refused("a", "InstallFailed");
+    // What was missing outside of the release comes: here a person lets the pods become ready.
+    let annotations = json!({ "sandbox.test/outcome": "ready" });
+    let patch = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+    s.patch("apps/v1", "Deployment", "a", &patch);
+    s.deployed("a", 1);
+    assert_eq!(s.story("a"), "1 deployed");
+}
+
+fn values_of_a_source_are_rolled_back_too(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.supply("ConfigMap", "given", "values.yaml", "outcome: ready\nmessage: good\n");
+    let sources = json!([{ "kind": "ConfigMap", "name": "given" }]);
+    let spec = json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "valuesFrom": sources });
+    s.declare("a", &web("1.0.0", spec));
+    s.deployed("a", 1);
+    s.supply("ConfigMap", "given", "values.yaml", "outcome: never-ready\nmessage: bad\n");
+    quarantined(s, "a");
+    assert_eq!(s.config("a", "message"), "good");
+    stays(s, &operator, "a");
+    s.supply("ConfigMap", "given", "values.yaml", "outcome: ready\nmessage: better\n");
+    s.ready("a");
+    assert_eq!(s.config("a", "message"), "better");
+}
