@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{access, args::ExplainArgs};
 use crate::{
-    cluster::{self, Scope},
+    cluster::{self, Clock, Scope},
     controller::{self, LookError, Parts, Program, Settings, Slots},
     helm::RunnerSettings,
     metrics::{Metrics, MetricsError},
@@ -69,6 +69,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
     let place = |name: &str| private.path().join(name);
     let assembled = controller::assemble(Parts {
         client: cluster::connect(config)?,
+        clock: Clock::system(),
         scope: Scope::Namespaces(vec![namespace.as_str().into()]),
         settings: Settings {
             defaults: crate::release::SpecDefaults {
@@ -79,8 +80,8 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
             slots: Slots { computing: 1, waiting: 1 },
             drain: std::time::Duration::ZERO,
         },
-        sources: Sources::new(SourceSettings::new(place("store")))?,
-        helm: Program::new(
+        charts: Box::new(Sources::new(SourceSettings::new(place("store")))?),
+        helm: Box::new(Program::new(
             place("helm"),
             RunnerSettings {
                 leash_program: place("leash"),
@@ -89,7 +90,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
                 output_bytes_max: RunnerSettings::OUTPUT_BYTES_MAX,
                 grace: RunnerSettings::GRACE,
             },
-        ),
+        )),
         access,
         metrics: Metrics::new()?,
         holder: "explain".into(),

@@ -104,7 +104,7 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match look(&context, &Stop::default(), &release, revision).await {
+        match read_payload(&context, &release, revision).await {
             Some(payload) => context.payloads.put(&release, payload),
             None => context.payloads.give_up(&release),
         }

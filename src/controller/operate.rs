@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 use super::{Context, aftermath, board::Halt, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
-    cluster::ClusterError,
     helm::{self, Command, Identity, Invocation, Stop},
     release::{
         Desired, Ended, Failure, FailureClass, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation, Outcome,

@@ -1,14 +1,15 @@
 //! What is noted while the story runs, and what must hold at every start and every end of helm.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     helm::Command,
     process::{Cut, Who},
     records::{Record, history},
-    world::{Kind, Name, State, World},
+    world::{Kind, Name, Object, State, World},
 };
 
 const DIGEST: &str = "helmrelease.dev/digest";
@@ -48,13 +49,13 @@ impl Ledger {
 }
 
 /// The objects that name a release.
-pub fn claimants(state: &State, release: &Name) -> Vec<std::sync::Arc<Value>> {
+pub fn claimants(state: &State, release: &Name) -> Vec<Arc<Object>> {
     let objects = state.shelves[&Kind::HelmRelease].objects.iter();
-    let names = |(name, object): &(&Name, &std::sync::Arc<Value>)| {
+    let names = |(name, object): &(&Name, &Arc<Object>)| {
         let asked = object["spec"]["releaseName"].as_str().unwrap_or(&name.1);
         name.0 == release.0 && asked == release.1
     };
-    objects.filter(names).map(|(_, object)| std::sync::Arc::clone(object)).collect()
+    objects.filter(names).map(|(_, object)| Arc::clone(object)).collect()
 }
 
 /// The operator starts helm.

@@ -54,7 +54,8 @@ pub async fn wait_and_judge(world: &Arc<World>) {
 #[derive(PartialEq)]
 struct Picture {
     writes: u64,
-    objects: BTreeMap<(Kind, Name), Arc<Value>>,
+    /// With their versions.
+    objects: BTreeMap<(Kind, Name), String>,
     /// Nothing is due any more, not even slowly.
     at_rest: bool,
 }
@@ -62,17 +63,17 @@ struct Picture {
 fn picture(world: &World) -> Picture {
     let state = world.lock();
     let kinds = [Kind::HelmRelease, Kind::Secret];
-    let objects: BTreeMap<(Kind, Name), Arc<Value>> = kinds
-        .into_iter()
-        .flat_map(|kind| {
-            state.shelves[&kind].objects.iter().map(move |(name, object)| ((kind, name.clone()), Arc::clone(object)))
-        })
-        .collect();
     let due = |object: &Value| {
         let retry = !object["status"]["failures"]["notBefore"].is_null();
         ready(object).0 == "False" && (retry || matches!(ready(object).1, "ChartUnavailable" | "ValuesUnavailable"))
     };
-    let at_rest = !objects.iter().any(|((kind, _), object)| *kind == Kind::HelmRelease && due(object));
+    let mut objects = BTreeMap::new();
+    for kind in kinds {
+        for (name, object) in &state.shelves[&kind].objects {
+            objects.insert((kind, name.clone()), object["metadata"]["resourceVersion"].to_string());
+        }
+    }
+    let at_rest = !state.shelves[&Kind::HelmRelease].objects.values().any(|object| due(object));
     Picture { writes: state.writes, objects, at_rest }
 }
 

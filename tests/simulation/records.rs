@@ -1,6 +1,6 @@
 //! helm's records as Secrets: written, read and pruned in helm's way.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl Record {
         let _ = world.remove(Kind::Secret, &self.secret_name(release));
     }
 
-    fn read(object: &Arc<Value>) -> Option<Self> {
+    fn read(object: &Value) -> Option<Self> {
         let labels = object["metadata"]["labels"].as_object()?;
         let text = |key: &str| labels.get(key).and_then(Value::as_str);
         if text("owner") != Some("helm") {

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::{
     path::{Target, parse},
     watches,
-    world::{Kind, Name, Refusal, World},
+    world::{Kind, Name, Object, Refusal, World},
 };
 
 pub type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
@@ -69,7 +69,7 @@ async fn serve(world: Arc<World>, operator: u64, request: Request<Body>) -> Answ
     match (fault, answer) {
         (Fault::Lost { .. }, _) => std::future::pending().await,
         (Fault::After(code), _) => failure(code),
-        (_, Ok(value)) => ok(&value),
+        (_, Ok(said)) => text(200, said),
         (_, Err(code)) => failure(code),
     }
 }
@@ -107,25 +107,25 @@ fn chance(world: &World, method: &Method, target: &Target) -> (Fault, u64, u64) 
     (fault, there, rng.range(1, 800))
 }
 
-fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Result<Value, u16> {
+fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Result<String, u16> {
     if let Some(list) = &target.discovery {
-        return Ok(list.clone());
+        return Ok(list.to_string());
     }
     if target.event {
-        return Ok(json!({}));
+        return Ok("{}".to_owned());
     }
     let Some(kind) = target.kind else { return Err(404) };
     let Some(name) = &target.name else { return Ok(list(world, kind, target)) };
     match *method {
-        Method::GET => world.get(kind, name).map(|object| shown(target, &object)).ok_or(404),
+        Method::GET => world.get(kind, name).map(|object| object.text(target.metadata).to_owned()).ok_or(404),
         Method::PATCH => {
             let patch: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
             let done = if target.status { status(world, name, &patch) } else { merge(world, kind, name, &patch) };
-            done.map(|object| shown(target, &object)).map_err(code)
+            done.map(|object| object.text(target.metadata).to_owned()).map_err(code)
         }
         Method::DELETE => {
             world.delete(kind, name);
-            Ok(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }))
+            Ok(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }).to_string())
         }
         _ => Err(405),
     }
@@ -138,30 +138,24 @@ fn code(refusal: Refusal) -> u16 {
     }
 }
 
-/// Metadata alone, where no more was asked for.
-pub fn shown(target: &Target, object: &Value) -> Value {
-    if target.metadata {
-        json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
-    } else {
-        object.clone()
-    }
-}
-
-fn list(world: &World, kind: Kind, target: &Target) -> Value {
+fn list(world: &World, kind: Kind, target: &Target) -> String {
     let state = world.lock();
     let objects = state.shelves[&kind].objects.iter();
-    let items: Vec<Value> = objects
+    let items: Vec<&str> = objects
         .filter(|(name, object)| target.selects(name, object))
-        .map(|(_, object)| shown(target, object))
+        .map(|(_, object)| object.text(target.metadata))
         .collect();
+    let items = items.join(",");
     let (api_version, kind_name, _) = kind.names();
     let (api_version, list) = if target.metadata {
         ("meta.k8s.io/v1", "PartialObjectMetadataList".to_owned())
     } else {
         (api_version, format!("{kind_name}List"))
     };
-    let version = state.version.to_string();
-    json!({ "kind": list, "apiVersion": api_version, "metadata": { "resourceVersion": version }, "items": items })
+    let version = state.version;
+    format!(
+        r#"{{"kind":"{list}","apiVersion":"{api_version}","metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#
+    )
 }
 
 /// Refused where the version or the uid in the body is another than that of the object.
@@ -179,7 +173,7 @@ fn guarded(
     name: &Name,
     patch: &Value,
     change: impl FnOnce(&mut Value),
-) -> Result<Arc<Value>, Refusal> {
+) -> Result<Arc<Object>, Refusal> {
     let object = world.get(kind, name).ok_or(Refusal::NotFound)?;
     if outdated(&object, patch) {
         return Err(Refusal::Conflict);
@@ -188,7 +182,7 @@ fn guarded(
 }
 
 /// Server-side apply by the only manager of the status: what it does not name any more is gone.
-fn status(world: &World, name: &Name, patch: &Value) -> Result<Arc<Value>, Refusal> {
+fn status(world: &World, name: &Name, patch: &Value) -> Result<Arc<Object>, Refusal> {
     let written = guarded(world, Kind::HelmRelease, name, patch, |object| object["status"] = patch["status"].clone())?;
     let ready = &patch["status"]["conditions"][0];
     world.tell(format_args!("status of {}: {} {} {}", name.1, ready["status"], ready["reason"], ready["message"]));
@@ -196,7 +190,7 @@ fn status(world: &World, name: &Name, patch: &Value) -> Result<Arc<Value>, Refus
     Ok(written)
 }
 
-fn merge(world: &World, kind: Kind, name: &Name, patch: &Value) -> Result<Arc<Value>, Refusal> {
+fn merge(world: &World, kind: Kind, name: &Name, patch: &Value) -> Result<Arc<Object>, Refusal> {
     let mut without = patch.clone();
     if let Some(meta) = without["metadata"].as_object_mut() {
         meta.remove("resourceVersion");
@@ -222,10 +216,6 @@ fn merge_into(object: &mut Value, patch: &Value) {
             merge_into(map.entry(key.clone()).or_insert(Value::Null), value);
         }
     }
-}
-
-fn ok(value: &Value) -> Answer {
-    text(200, value.to_string())
 }
 
 pub fn failure(code: u16) -> Answer {

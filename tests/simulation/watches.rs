@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     path::Target,
-    server::{Answer, failure, shown},
+    server::{Answer, failure},
     world::{Kind, World},
 };
 
@@ -115,8 +115,9 @@ impl Open {
             let meta = &logged.object["metadata"];
             let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
             if self.target.selects(&(text("namespace"), text("name")), &logged.object) {
-                let line = json!({ "type": logged.word, "object": shown(&self.target, &logged.object) });
-                return Some((logged.at + self.delay, format!("{line}\n")));
+                let object = logged.object.text(self.target.metadata);
+                let line = format!("{{\"type\":\"{}\",\"object\":{object}}}\n", logged.word);
+                return Some((logged.at + self.delay, line));
             }
         }
         None

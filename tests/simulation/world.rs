@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt::Display,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -47,13 +48,46 @@ pub fn name(namespace: &str, name: &str) -> Name {
     (namespace.to_owned(), name.to_owned())
 }
 
+/// An object, and how it is told: every text is made once, however many listen.
+#[derive(Debug)]
+pub struct Object {
+    value: Value,
+    whole: OnceLock<String>,
+    meta: OnceLock<String>,
+}
+
+impl Object {
+    fn new(value: Value) -> Arc<Self> {
+        Arc::new(Self { value, whole: OnceLock::new(), meta: OnceLock::new() })
+    }
+
+    /// As JSON, whole or its metadata alone.
+    pub fn text(&self, only_metadata: bool) -> &str {
+        if !only_metadata {
+            return self.whole.get_or_init(|| self.value.to_string());
+        }
+        self.meta.get_or_init(|| {
+            let meta = &self.value["metadata"];
+            format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{meta}}}"#)
+        })
+    }
+}
+
+impl Deref for Object {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
 /// One change, as watches tell it.
 #[derive(Debug, Clone)]
 pub struct Logged {
     pub at: Instant,
     pub version: u64,
     pub word: &'static str,
-    pub object: Arc<Value>,
+    pub object: Arc<Object>,
 }
 
 /// How a write to the store can be refused.
@@ -66,7 +100,7 @@ pub enum Refusal {
 
 #[derive(Default)]
 pub struct Shelf {
-    pub objects: BTreeMap<Name, Arc<Value>>,
+    pub objects: BTreeMap<Name, Arc<Object>>,
     pub log: Vec<Logged>,
 }
 
@@ -163,17 +197,12 @@ impl World {
         self.news[&kind].subscribe()
     }
 
-    pub fn get(&self, kind: Kind, name: &Name) -> Option<Arc<Value>> {
+    pub fn get(&self, kind: Kind, name: &Name) -> Option<Arc<Object>> {
         self.lock().shelves[&kind].objects.get(name).cloned()
     }
 
-    pub fn all(&self, kind: Kind) -> Vec<(Name, Arc<Value>)> {
-        let state = self.lock();
-        state.shelves[&kind].objects.iter().map(|(name, object)| (name.clone(), Arc::clone(object))).collect()
-    }
-
     /// A new object, with all that the API server adds.
-    pub fn create(&self, kind: Kind, name: &Name, mut object: Value) -> Result<Arc<Value>, Refusal> {
+    pub fn create(&self, kind: Kind, name: &Name, mut object: Value) -> Result<Arc<Object>, Refusal> {
         let now = self.now();
         let mut state = self.lock();
         if state.shelves[&kind].objects.contains_key(name) {
@@ -194,13 +223,12 @@ impl World {
     }
 
     /// Changes an object. A write that changes nothing is none.
-    pub fn change(&self, kind: Kind, name: &Name, change: impl FnOnce(&mut Value)) -> Result<Arc<Value>, Refusal> {
-        let now = self.now();
+    pub fn change(&self, kind: Kind, name: &Name, change: impl FnOnce(&mut Value)) -> Result<Arc<Object>, Refusal> {
         let mut state = self.lock();
         let Some(old) = state.shelves[&kind].objects.get(name).cloned() else { return Err(Refusal::NotFound) };
-        let mut new = (*old).clone();
+        let mut new = old.value.clone();
         change(&mut new);
-        if new == *old {
+        if new == old.value {
             return Ok(old);
         }
         let deletion = |object: &Value| object["metadata"]["deletionTimestamp"].clone();
@@ -211,9 +239,8 @@ impl World {
         let held = new["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         if !deletion(&new).is_null() && !held {
             drop(state);
-            return self.remove(kind, name).map(|_| Arc::new(new));
+            return self.remove(kind, name).map(|_| Object::new(new));
         }
-        let _ = now;
         Ok(self.put(&mut state, kind, name, new, "MODIFIED"))
     }
 
@@ -233,16 +260,16 @@ impl World {
             return Err(Refusal::NotFound);
         };
         state.version += 1;
-        let mut gone = (*old).clone();
+        let mut gone = old.value.clone();
         gone["metadata"]["resourceVersion"] = json!(state.version.to_string());
-        self.log(&mut state, kind, "DELETED", Arc::new(gone));
+        self.log(&mut state, kind, "DELETED", Object::new(gone));
         Ok(())
     }
 
-    fn put(&self, state: &mut State, kind: Kind, name: &Name, mut object: Value, word: &'static str) -> Arc<Value> {
+    fn put(&self, state: &mut State, kind: Kind, name: &Name, mut object: Value, word: &'static str) -> Arc<Object> {
         state.version += 1;
         object["metadata"]["resourceVersion"] = json!(state.version.to_string());
-        let object = Arc::new(object);
+        let object = Object::new(object);
         if let Some(shelf) = state.shelves.get_mut(&kind) {
             shelf.objects.insert(name.clone(), Arc::clone(&object));
         }
@@ -250,7 +277,7 @@ impl World {
         object
     }
 
-    fn log(&self, state: &mut State, kind: Kind, word: &'static str, object: Arc<Value>) {
+    fn log(&self, state: &mut State, kind: Kind, word: &'static str, object: Arc<Object>) {
         let version = state.version;
         let Some(shelf) = state.shelves.get_mut(&kind) else { return };
         shelf.log.push(Logged { at: Instant::now(), version, word, object });
