@@ -175,7 +175,8 @@ async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool
         Some(name) => Some(credentials(context, key, name).await?),
         None => None,
     };
-    let request = ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials, anew };
+    let request =
+        ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials, anew };
     let chart = context.charts.chart(request).await?;
     if chart.facts.library {
         return Err(PrepareError::Library(chart.name.as_str().into()));

@@ -128,7 +128,7 @@ async fn deploy(
     let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
     if current.is_some() && history_max > 0 {
         let gone = prune(&world, &release, history_max);
-        world.lock().ledger.pruned(&release, process.who, &gone);
+        crate::ledger::pruned(&world, &release, process.who, &gone);
     }
     pending.clone_into(&mut next.status);
     "under way".clone_into(&mut next.description);
@@ -207,7 +207,7 @@ async fn roll_back(process: &mut Process, to: u32, history_max: u32) -> Result<(
     next.description = format!("Rollback to {to}");
     if history_max > 0 {
         let gone = prune(&world, &release, history_max);
-        world.lock().ledger.pruned(&release, process.who, &gone);
+        crate::ledger::pruned(&world, &release, process.who, &gone);
     }
     if next.create(&world, &release).is_err() {
         return error("release: already exists");

@@ -25,7 +25,6 @@ pub struct Ledger {
     pub meddled: BTreeSet<Name>,
     pub rolled_back_by_hand: BTreeSet<Name>,
     pub began_foreign: BTreeSet<Name>,
-    wrong: Vec<String>,
 }
 
 impl Ledger {
@@ -38,13 +37,14 @@ impl Ledger {
     pub fn crashed(&mut self) {
         self.crashes += 1;
     }
+}
 
-    /// Revisions that made room for a new one.
-    pub fn pruned(&mut self, release: &Name, who: Who, gone: &[Record]) {
-        let Who::Operator(_) = who else { return };
-        if let Some(good) = gone.iter().find(|record| record.is_verified()) {
-            self.wrong.push(format!("candidate {} v{} pruned", release.1, good.revision));
-        }
+/// Revisions made room for a new one: the newest that was good must not be among them.
+pub fn pruned(world: &World, release: &Name, who: Who, gone: &[Record]) {
+    let Who::Operator(_) = who else { return };
+    let left = history(world, release).iter().any(Record::is_verified);
+    if let Some(good) = gone.iter().rev().find(|record| record.is_verified()).filter(|_| !left) {
+        world.wrong(format_args!("the way back of {}, v{}, was pruned", release.1, good.revision));
     }
 }
 

@@ -1,6 +1,6 @@
 //! helm's records as Secrets: written, read and pruned in helm's way.
 
-use std::{collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
