@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{
     Context,
     aftermath::read_payload,
@@ -94,7 +92,7 @@ fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desire
     tracker.spawn(async move {
         let found = prepare::prepare(&context, &key, &desired, &fingerprint, anew).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
-        context.inputs.end(&key, &fingerprint, found, schedule, Timestamp::now());
+        context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);
     });
 }
@@ -174,11 +172,15 @@ async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Re
     let Some(policy) = policy else { return Ok(()) };
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
+    // The view may be of the time before helm's last write: what is not pending is no lock, and stays as it is.
+    if helm::decode(&record.bytes).is_ok_and(|payload| !payload.status.is_pending()) {
+        return context.read_records(&release).await.map(drop);
+    }
     let description = "The helm process died; unlocked by helm-release-operator";
     // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
     let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };
     let data = RecordData { bytes, ..record };
-    let (requests, now) = (&context.requests, Timestamp::now());
+    let (requests, now) = (&context.requests, context.clock.now());
     if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {
         context.records.observe_record(&release, record);
     }

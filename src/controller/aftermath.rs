@@ -1,11 +1,9 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use jiff::Timestamp;
-
-use super::{Context, operate::Attempt};
+use super::{Context, operate::Attempt, persistently};
 use crate::{
     api::OperationKind,
-    cluster::RecordData,
+    cluster::{ClusterError, RecordData},
     helm,
     release::{Ended, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus, Records},
     types::ReleaseKey,
@@ -33,7 +31,8 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     }
     // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
     // the list says what is.
-    let Ok(Some(written)) = context.requests.read_record_data(&release, *revision).await else {
+    let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
+    let Ok(Some(written)) = written else {
         return Outcome { records: context.read_records_again(&release).await.ok(), ..outcome };
     };
     let payload = payload(context, &release, *revision, &written).await;
@@ -46,9 +45,13 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     if *kind == OperationKind::Install {
         prune(context, &attempt.policy, &records).await;
     }
-    context.payloads.put(&release, payload.clone());
-    observe(context, attempt, &release, &payload.members).await;
-    Outcome { records: Some(records), payload: Some(payload), ..outcome }
+    // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
+    let seen = observe(context, &release, &payload.members).await.is_ok();
+    let payload = seen.then_some(payload);
+    if let Some(payload) = &payload {
+        context.payloads.put(&release, payload.clone());
+    }
+    Outcome { records: Some(records), payload, ..outcome }
 }
 
 /// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
@@ -85,17 +88,18 @@ fn keeps(object: &serde_json::Value) -> bool {
 }
 
 /// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
-async fn observe(context: &Context, attempt: &Attempt, release: &ReleaseKey, members: &[Member]) {
-    context.live.want(release, members, Timestamp::now());
+async fn observe(context: &Context, release: &ReleaseKey, members: &[Member]) -> Result<(), ClusterError> {
+    context.live.want(release, members, context.clock.now());
     let judged = members.iter().filter(|member| needs_reading(member));
     for member in judged.take(MEMBERS_READ_MAX) {
-        if attempt.stop.now.is_cancelled() {
-            return;
-        }
-        if let Ok(Some(object)) = context.requests.read_member(member).await {
-            context.live.observe(&object);
+        match persistently(|| context.requests.read_member(member)).await {
+            Ok(Some(object)) => context.live.observe(&object),
+            Err(error) if error.is_transient() => return Err(error),
+            // What may not be read may not be watched either, and the index says so.
+            Ok(None) | Err(_) => {}
         }
     }
+    Ok(())
 }
 
 /// Whether a view from before helm's end could take the old state of an object for the new one. What has no health, and
@@ -106,10 +110,13 @@ fn needs_reading(member: &Member) -> bool {
     !simple && crate::health::has_health(&member.api_version, &member.kind)
 }
 
-/// What the record of a revision tells beyond its labels; `None` when it is gone or cannot be read now.
+/// What the record of a revision tells beyond its labels, with its objects in view as they are now; `None` when it is
+/// gone or not all of it can be read.
 pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
     let record = context.requests.read_record_data(release, revision).await.ok()??;
-    Some(payload(context, release, revision, &record).await)
+    let payload = payload(context, release, revision, &record).await;
+    observe(context, release, &payload.members).await.ok()?;
+    Some(payload)
 }
 
 async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {

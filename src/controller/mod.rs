@@ -39,19 +39,20 @@ use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
 pub use look::{LookError, look};
-pub use program::Program;
-pub use run::{Assembled, Deposed, Parts, assemble, run};
+pub use prepare::Charts;
+pub use program::{NoHelm, Program, RunsHelm};
+pub use run::{Assembled, Deposed, Parts, Started, assemble, attend, run, start};
+pub use shutdown::drain;
 
 use crate::{
     cluster::{
-        ClusterError, Discovery, Events, Identities, Leadership, LiveIndex, MainIndex, RecordIndex, Ref, Requests,
-        Standing, ValuesIndex, Wakes,
+        Clock, ClusterError, Discovery, Events, Identities, Leadership, LiveIndex, MainIndex, RecordIndex, Ref,
+        Requests, Standing, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
     release::{Records, Snapshot, SpecDefaults, View},
-    sources::Sources,
     types::{ObjectKey, ReleaseKey},
 };
 use inputs::InputsIndex;
@@ -91,9 +92,10 @@ pub struct Context {
     pub discovery: Arc<Discovery>,
     client: Client,
     pub identities: Identities,
+    pub clock: Clock,
     pub events: Arc<Events>,
-    pub sources: Sources,
-    pub helm: Program,
+    pub charts: Box<dyn Charts>,
+    pub helm: Box<dyn RunsHelm>,
     pub access: ClusterAccess,
     pub metrics: Metrics,
     pub board: Board,
@@ -115,6 +117,19 @@ pub struct Context {
     last_pass: AtomicI64,
 }
 
+/// Asks through a short absence of the API server: what helm left behind is not known by any other way, and the watches
+/// may still tell of the time before.
+async fn persistently<T, F>(ask: impl FnMut() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(READ_AGAIN_FIRST)
+        .with_max_delay(READ_AGAIN_LONGEST)
+        .with_max_times(READ_AGAIN_TIMES);
+    ask.retry(pauses).when(ClusterError::is_transient).await
+}
+
 impl Context {
     /// Brings a pass over an object soon.
     pub fn wake(&self, key: &ObjectKey) {
@@ -128,14 +143,9 @@ impl Context {
         Ok(read.records())
     }
 
-    /// As [`Self::read_records`], through a short absence of the API server: what helm left behind is not known by any
-    /// other way.
+    /// As [`Self::read_records`], as often as it takes.
     async fn read_records_again(&self, release: &ReleaseKey) -> Result<Records, ClusterError> {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(READ_AGAIN_FIRST)
-            .with_max_delay(READ_AGAIN_LONGEST)
-            .with_max_times(READ_AGAIN_TIMES);
-        (|| self.read_records(release)).retry(pauses).when(ClusterError::is_transient).await
+        persistently(|| self.read_records(release)).await
     }
 
     /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has
