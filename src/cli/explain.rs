@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{access, args::ExplainArgs};
 use crate::{
-    cluster::{self, Identities, Scope},
+    cluster::{self, Clock, Identities, Scope},
     controller::{self, LookError, Parts, Program, Settings, Slots},
     helm::RunnerSettings,
     metrics::{Metrics, MetricsError},
@@ -70,6 +70,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
     let assembled = controller::assemble(Parts {
         client: cluster::connect(config.clone())?,
         identities: Identities::new(config),
+        clock: Clock::system(),
         scope: Scope::Namespaces(vec![namespace.as_str().into()]),
         settings: Settings {
             defaults: crate::release::SpecDefaults {
@@ -80,8 +81,8 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
             slots: Slots { computing: 1, waiting: 1 },
             drain: std::time::Duration::ZERO,
         },
-        sources: Sources::new(SourceSettings::new(place("store")))?,
-        helm: Program::new(
+        charts: Box::new(Sources::new(SourceSettings::new(place("store")))?),
+        helm: Box::new(Program::new(
             place("helm"),
             RunnerSettings {
                 leash_program: place("leash"),
@@ -90,7 +91,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
                 output_bytes_max: RunnerSettings::OUTPUT_BYTES_MAX,
                 grace: RunnerSettings::GRACE,
             },
-        ),
+        )),
         access,
         metrics: Metrics::new()?,
         holder: "explain".into(),

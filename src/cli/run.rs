@@ -17,7 +17,7 @@ use super::{
     endpoints, logging,
 };
 use crate::{
-    cluster::{self, Identities, LeaseSettings, Scope},
+    cluster::{self, Clock, Identities, LeaseSettings, Scope},
     controller::{self, Context, Parts, Program, Settings, Slots},
     helm::{ClusterAccess, RunnerSettings},
     metrics::{Metrics, MetricsError},
@@ -106,10 +106,11 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     let assembled = controller::assemble(Parts {
         client: cluster::connect(config.clone())?,
         identities: Identities::new(config),
+        clock: Clock::system(),
         scope: scope.clone(),
         settings,
-        sources: Sources::new(sources)?,
-        helm: Program::new(helm, runner),
+        charts: Box::new(Sources::new(sources)?),
+        helm: Box::new(Program::new(helm, runner)),
         access,
         metrics: Metrics::new()?,
         holder: holder(started),

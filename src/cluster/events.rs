@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::FIELD_MANAGER;
+use super::clock::Clock;
 use super::error::{ClusterError, cut};
 use super::locked::locked;
 use super::requests::{REQUEST_DEADLINE, Target};
@@ -109,14 +110,14 @@ impl Events {
     }
 
     /// Sends what waits, one after the other; never ends.
-    pub async fn run(self: Arc<Self>, client: Client) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         loop {
             let next = self.next();
             let Some((event, number)) = next else {
                 self.more.notified().await;
                 continue;
             };
-            if let Err(error) = self.send(&client, &event, number).await {
+            if let Err(error) = self.send(&client, &event, number, clock.now()).await {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(namespace = %event.about.namespace, name = %event.about.name, %error, "event not sent");
             }
@@ -140,8 +141,8 @@ impl Events {
         Some((event, queue.number))
     }
 
-    async fn send(&self, client: &Client, event: &Event, number: u32) -> Result<(), ClusterError> {
-        let body = self.body(event, number, Timestamp::now()).to_string().into_bytes();
+    async fn send(&self, client: &Client, event: &Event, number: u32, now: Timestamp) -> Result<(), ClusterError> {
+        let body = self.body(event, number, now).to_string().into_bytes();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", event.about.namespace);
         let request = kube::core::Request::new(path).create(&kube::api::PostParams::default(), body);
         let request = request.map_err(kube::Error::BuildRequest)?;
@@ -243,7 +244,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = Arc::clone(&events).run(client) => {}
+            () = Arc::clone(&events).run(client, Clock::system()) => {}
             () = sent => {}
         }
         let log = log_of(&log);

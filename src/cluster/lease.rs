@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -42,6 +41,7 @@ use decide::{Answer, Loss, Moment, Step, View, decide};
 pub use decide::{RUN_UNTIL, START_UNTIL};
 pub use leadership::{Leadership, Lost, Standing};
 
+use super::clock::Clock;
 use super::locked::locked;
 use super::watch::{Change, Pulse, follow_named};
 use super::{ClusterError, FIELD_MANAGER};
@@ -61,6 +61,7 @@ pub struct Election {
     api: Api<Lease>,
     settings: LeaseSettings,
     leadership: Leadership,
+    clock: Clock,
     metrics: Metrics,
     view: View,
     /// The Lease of the version that the view knows.
@@ -81,9 +82,9 @@ struct Ear {
 }
 
 impl Election {
-    pub fn new(client: Client, settings: LeaseSettings, metrics: Metrics) -> Self {
+    pub fn new(client: Client, settings: LeaseSettings, clock: Clock, metrics: Metrics) -> Self {
         let api = Api::namespaced(client, &settings.namespace);
-        Self { api, settings, leadership: Leadership::elected(), metrics, view: View::new(), seen: None }
+        Self { api, settings, leadership: Leadership::elected(), clock, metrics, view: View::new(), seen: None }
     }
 
     pub fn leadership(&self) -> Leadership {
@@ -101,7 +102,7 @@ impl Election {
                         watching = None;
                     } else if watching.is_none() {
                         locked(&ear.news).clear();
-                        watching = Some(watch(self.api.clone(), &self.settings.name, &ear));
+                        watching = Some(watch(self.api.clone(), self.clock.clone(), &self.settings.name, &ear));
                     }
                     self.wait(until, &mut watching, &ear).await;
                 }
@@ -203,7 +204,7 @@ impl Election {
 
     /// Makes the request of a step, once.
     async fn ask(&mut self, step: Step) -> Answer {
-        let (settings, us, now) = (&self.settings, &*self.settings.holder, Timestamp::now());
+        let (settings, us, now) = (&self.settings, &*self.settings.holder, self.clock.now());
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let seen = self.seen.clone().unwrap_or_default();
         let (answer, within) = match step {
@@ -286,7 +287,7 @@ async fn in_time(
 }
 
 /// Follows the one Lease, also while there is none.
-fn watch(api: Api<Lease>, name: &str, ear: &Arc<Ear>) -> BoxFuture<'static, ()> {
+fn watch(api: Api<Lease>, clock: Clock, name: &str, ear: &Arc<Ear>) -> BoxFuture<'static, ()> {
     let (ear, name) = (Arc::clone(ear), name.to_owned());
     async move {
         let mut listed = false;
@@ -311,7 +312,7 @@ fn watch(api: Api<Lease>, name: &str, ear: &Arc<Ear>) -> BoxFuture<'static, ()> 
                 ear.some.notify_one();
             }
         };
-        follow_named(api, &name, Pulse::default(), fold).await;
+        follow_named(api, &name, Pulse::default(), &clock, fold).await;
     }
     .boxed()
 }

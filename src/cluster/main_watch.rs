@@ -14,6 +14,7 @@ use kube::runtime::reflector::Store;
 
 use objects::{Objects, Wake};
 
+use super::clock::Clock;
 use super::locked::locked;
 use super::requests::Target;
 use super::scope::Scope;
@@ -84,14 +85,13 @@ impl MainIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(self: Arc<Self>, client: Client) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         let apis = self.scope.apis::<DeserializeGuard<HelmRelease>>(&client);
         let fold = &|place, change| self.fold(place, change);
-        side_by_side(
-            apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
-                follow_builtin(api, None, pulse.clone(), move |change| fold(place, change))
-            }),
-        )
+        let clock = &clock;
+        side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
+            follow_builtin(api, None, pulse.clone(), clock, move |change| fold(place, change))
+        }))
         .await;
     }
 

@@ -8,6 +8,7 @@
 //! The room decides nothing about releases, and holds no payload and no value of any object.
 
 mod client;
+mod clock;
 mod definitions;
 mod discovery;
 mod error;
@@ -26,6 +27,7 @@ mod wakes;
 mod watch;
 
 pub use client::{Access, Identities, config, connect};
+pub use clock::Clock;
 pub use definitions::{
     Definition, DefinitionError, Differing, EstablishError, Established, establish, read_definitions,
 };

@@ -16,6 +16,7 @@ use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
 pub(super) use label::{secret_name, versioned_record};
 
+use super::clock::Clock;
 use super::locked::locked;
 use super::scope::Scope;
 use super::wakes::Wakes;
@@ -51,11 +52,12 @@ impl RecordIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(self: Arc<Self>, client: Client) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         let apis = self.scope.apis::<Meta>(&client);
         let fold = &|place, change| self.fold(place, change);
+        let clock = &clock;
         side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
-            follow_builtin(api, Some(LABELS), pulse.clone(), move |change| fold(place, change))
+            follow_builtin(api, Some(LABELS), pulse.clone(), clock, move |change| fold(place, change))
         }))
         .await;
     }

@@ -49,9 +49,9 @@ async fn indexes_answer_from_their_watches_and_one_that_is_refused_slows_nobody(
     values.refer(&object, vec![reference("values")]);
 
     let tasks = [
-        tokio::spawn(Arc::clone(&main).run(client.clone())),
-        tokio::spawn(Arc::clone(&records).run(client.clone())),
-        tokio::spawn(Arc::clone(&values).run(client.clone())),
+        tokio::spawn(Arc::clone(&main).run(client.clone(), Clock::system())),
+        tokio::spawn(Arc::clone(&records).run(client.clone(), Clock::system())),
+        tokio::spawn(Arc::clone(&values).run(client.clone(), Clock::system())),
     ];
     assert_eq!(changed.next().await, Some(object.clone()));
     assert_eq!(malformed.next().await, Some(ObjectKey::new("apps", "poison")));

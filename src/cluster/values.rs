@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use kept::Kept;
 
+use super::clock::Clock;
 use super::error::ClusterError;
 use super::locked::locked;
 use super::requests::Requests;
@@ -65,14 +66,14 @@ impl ValuesIndex {
     }
 
     /// Keeps the index up to date; never ends.
-    pub async fn run(self: Arc<Self>, client: Client) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
         tokio::join!(
-            self.run_kind::<ConfigMap>(&client, ValuesKind::ConfigMap, None),
-            self.run_kind::<Secret>(&client, ValuesKind::Secret, Some(SECRET_LABELS)),
+            self.run_kind::<ConfigMap>(&client, &clock, ValuesKind::ConfigMap, None),
+            self.run_kind::<Secret>(&client, &clock, ValuesKind::Secret, Some(SECRET_LABELS)),
         );
     }
 
-    async fn run_kind<K>(&self, client: &Client, kind: ValuesKind, labels: Option<&str>)
+    async fn run_kind<K>(&self, client: &Client, clock: &Clock, kind: ValuesKind, labels: Option<&str>)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
         PartialObjectMeta<K>: serde::de::DeserializeOwned,
@@ -80,7 +81,7 @@ impl ValuesIndex {
         self.referred[slot(kind)].notified().await;
         let apis = self.scope.apis::<PartialObjectMeta<K>>(client);
         side_by_side(apis.into_iter().zip(&self.pulses[slot(kind)]).enumerate().map(|(place, (api, pulse))| {
-            follow_builtin(api, labels, pulse.clone(), move |change| self.fold(kind, place, &change))
+            follow_builtin(api, labels, pulse.clone(), clock, move |change| self.fold(kind, place, &change))
         }))
         .await;
     }

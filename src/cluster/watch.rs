@@ -21,6 +21,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::clock::Clock;
 use super::error::ClusterError;
 
 /// Objects in a page of a list: what client-go asks for. Smaller pages cost time, larger ones memory.
@@ -91,8 +92,8 @@ impl<K> Change<K> {
 pub struct Pulse(Arc<AtomicI64>);
 
 impl Pulse {
-    fn beat(&self) {
-        self.0.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    fn beat(&self, now: Timestamp) {
+        self.0.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
     /// `None` before the first sign of life.
@@ -116,11 +117,16 @@ enum End {
 }
 
 /// Follows one API until its kind is gone from the API server; that alone ends it, after a last `Refused`.
-pub(super) async fn follow<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, fold: impl FnMut(Change<K>))
-where
+pub(super) async fn follow<K>(
+    api: Api<K>,
+    labels: Option<&str>,
+    pulse: Pulse,
+    clock: &Clock,
+    fold: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    follow_selected(api, (labels, None), pulse, fold).await;
+    follow_selected(api, (labels, None), pulse, clock, fold).await;
 }
 
 /// As [`follow`], selected by labels and by fields.
@@ -128,12 +134,13 @@ async fn follow_selected<K>(
     api: Api<K>,
     (labels, fields): (Option<&str>, Option<&str>),
     pulse: Pulse,
+    clock: &Clock,
     mut fold: impl FnMut(Change<K>),
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut backoff = DefaultBackoff::default();
-    let mut follower = Follower { api, labels, fields, pulse, version: None, lost: None };
+    let mut follower = Follower { api, labels, fields, pulse, clock, version: None, lost: None };
     let mut refusals = 0;
     loop {
         let began = Instant::now();
@@ -169,24 +176,34 @@ async fn follow_selected<K>(
 }
 
 /// As [`follow_builtin`], for the one object of that name.
-pub(super) async fn follow_named<K>(api: Api<K>, name: &str, pulse: Pulse, mut fold: impl FnMut(Change<K>))
-where
+pub(super) async fn follow_named<K>(
+    api: Api<K>,
+    name: &str,
+    pulse: Pulse,
+    clock: &Clock,
+    mut fold: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let fields = format!("metadata.name={name}");
     loop {
-        follow_selected(api.clone(), (None, Some(&fields)), pulse.clone(), &mut fold).await;
+        follow_selected(api.clone(), (None, Some(&fields)), pulse.clone(), clock, &mut fold).await;
         sleep(MISSING_PAUSE).await;
     }
 }
 
 /// As [`follow`], for a kind that is or will be there; never ends.
-pub(super) async fn follow_builtin<K>(api: Api<K>, labels: Option<&str>, pulse: Pulse, mut fold: impl FnMut(Change<K>))
-where
+pub(super) async fn follow_builtin<K>(
+    api: Api<K>,
+    labels: Option<&str>,
+    pulse: Pulse,
+    clock: &Clock,
+    mut fold: impl FnMut(Change<K>),
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     loop {
-        follow(api.clone(), labels, pulse.clone(), &mut fold).await;
+        follow(api.clone(), labels, pulse.clone(), clock, &mut fold).await;
         sleep(MISSING_PAUSE).await;
     }
 }
@@ -196,6 +213,7 @@ struct Follower<'a, K> {
     labels: Option<&'a str>,
     fields: Option<&'a str>,
     pulse: Pulse,
+    clock: &'a Clock,
     /// Where to watch from; `None` when a list is needed.
     version: Option<String>,
     lost: Option<Instant>,
@@ -231,7 +249,7 @@ where
             let list =
                 timeout(PAGE_DEADLINE, self.api.list(&page)).await.map_err(|_| End::Broken(ClusterError::Timeout))?;
             let list = list.map_err(failure)?;
-            self.pulse.beat();
+            self.pulse.beat(self.clock.now());
             list.items.into_iter().for_each(|item| fold(Change::Listed(item)));
             page.continue_token = list.metadata.continue_.filter(|token| !token.is_empty());
             if page.continue_token.is_some() {
@@ -240,7 +258,7 @@ where
             let version = list.metadata.resource_version.filter(|version| !version.is_empty());
             let version = version.ok_or(End::Refused("its list has no resource version".into()))?;
             self.lost = None;
-            fold(Change::Complete { at: Timestamp::now(), version: number(Some(&version)) });
+            fold(Change::Complete { at: self.clock.now(), version: number(Some(&version)) });
             return Ok(version);
         }
     }
@@ -254,9 +272,9 @@ where
             Ok(Err(error)) => return failure(error),
             Err(_) => return End::Broken(ClusterError::Timeout),
         };
-        self.pulse.beat();
+        self.pulse.beat(self.clock.now());
         self.lost = None;
-        fold(Change::Opened { at: Timestamp::now() });
+        fold(Change::Opened { at: self.clock.now() });
         let mut events = pin!(events);
         loop {
             let event = match timeout(SILENCE, events.next()).await {
@@ -265,7 +283,7 @@ where
                 Ok(None) => return End::Over,
                 Err(_) => return End::Broken(ClusterError::Timeout),
             };
-            self.pulse.beat();
+            self.pulse.beat(self.clock.now());
             let (change, version) = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let version = object.meta().resource_version.clone();

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{
     Context,
     aftermath::read_payload,
@@ -94,7 +92,7 @@ fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desire
     tracker.spawn(async move {
         let found = prepare::prepare(&context, &key, &desired, &fingerprint, anew).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
-        context.inputs.end(&key, &fingerprint, found, schedule, Timestamp::now());
+        context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);
     });
 }
@@ -182,7 +180,7 @@ async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Re
     // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
     let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };
     let data = RecordData { bytes, ..record };
-    let (requests, now) = (&context.requests, Timestamp::now());
+    let (requests, now) = (&context.requests, context.clock.now());
     if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {
         context.records.observe_record(&release, record);
     }

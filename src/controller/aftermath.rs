@@ -1,7 +1,5 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use jiff::Timestamp;
-
 use super::{Context, operate::Attempt, persistently};
 use crate::{
     api::OperationKind,
@@ -91,7 +89,7 @@ fn keeps(object: &serde_json::Value) -> bool {
 
 /// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
 async fn observe(context: &Context, release: &ReleaseKey, members: &[Member]) -> Result<(), ClusterError> {
-    context.live.want(release, members, Timestamp::now());
+    context.live.want(release, members, context.clock.now());
     let judged = members.iter().filter(|member| needs_reading(member));
     for member in judged.take(MEMBERS_READ_MAX) {
         match persistently(|| context.requests.read_member(member)).await {

@@ -1,7 +1,7 @@
 //! Who may run helm, who waits, and what came of it: plain data behind one lock that is never held over an await.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -49,7 +49,7 @@ struct Run {
 
 #[derive(Default)]
 struct Inner {
-    seats: HashMap<ObjectKey, Seat>,
+    seats: BTreeMap<ObjectKey, Seat>,
     tickets: u64,
     closed: bool,
 }

@@ -25,7 +25,7 @@ pub(super) enum UnusableError {
 
 /// The definitions that a chart brings.
 pub(super) async fn read(context: &Context, chart: &StoredChart) -> Result<Vec<Definition>, UnusableError> {
-    let files = context.sources.crd_files(chart).await?;
+    let files = context.charts.crd_files(chart).await?;
     // Some megabytes of YAML, which no pass should wait for.
     let read = tokio::task::spawn_blocking(move || {
         read_definitions(files.iter().map(|file| (file.path.as_str(), &*file.content)))

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{
     gather::{Gathered, gather},
     run::{Assembled, watch_only},
@@ -43,7 +41,7 @@ pub async fn look(assembled: &Assembled, key: &ObjectKey) -> Result<(Box<Snapsho
                 View::Pending => {}
                 View::Is(()) => {
                     if let Some(object) = context.main.get(key) {
-                        let gathered = gather(context, &object, Timestamp::now());
+                        let gathered = gather(context, &object, context.clock.now());
                         context.learn(key);
                         if let Gathered::Snapshot(snapshot, _) = gathered {
                             let plan = plan(&snapshot);
@@ -60,8 +58,6 @@ pub async fn look(assembled: &Assembled, key: &ObjectKey) -> Result<(Box<Snapsho
         }
     })
     .await;
-    for task in tasks {
-        task.abort();
-    }
+    drop(tasks);
     looked.unwrap_or(Err(LookError::TooLong))
 }

@@ -39,19 +39,20 @@ use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
 pub use look::{LookError, look};
-pub use program::Program;
-pub use run::{Assembled, Deposed, Parts, assemble, run};
+pub use prepare::Charts;
+pub use program::{NoHelm, Program, RunsHelm};
+pub use run::{Assembled, Deposed, Parts, Started, assemble, attend, run, start};
+pub use shutdown::drain;
 
 use crate::{
     cluster::{
-        ClusterError, Discovery, Events, Identities, Leadership, LiveIndex, MainIndex, RecordIndex, Ref, Requests,
-        Standing, ValuesIndex, Wakes,
+        Clock, ClusterError, Discovery, Events, Identities, Leadership, LiveIndex, MainIndex, RecordIndex, Ref,
+        Requests, Standing, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
     release::{Records, Snapshot, SpecDefaults, View},
-    sources::Sources,
     types::{ObjectKey, ReleaseKey},
 };
 use inputs::InputsIndex;
@@ -91,9 +92,10 @@ pub struct Context {
     pub discovery: Arc<Discovery>,
     client: Client,
     pub identities: Identities,
+    pub clock: Clock,
     pub events: Arc<Events>,
-    pub sources: Sources,
-    pub helm: Program,
+    pub charts: Box<dyn Charts>,
+    pub helm: Box<dyn RunsHelm>,
     pub access: ClusterAccess,
     pub metrics: Metrics,
     pub board: Board,

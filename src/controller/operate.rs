@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, aftermath, board::Halt, definitions, inputs::Prepared, prepare};
+use super::{Context, NoHelm, aftermath, board::Halt, definitions, inputs::Prepared, prepare};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
@@ -112,9 +112,10 @@ async fn deploy(
     let mut left_alone = Vec::new();
     if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
         let put = tokio::select! {
-            put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
+            biased;
             () = stop.gently.cancelled() => return (Ended::Cancelled, Vec::new()),
             () = stop.now.cancelled() => return (Ended::Cancelled, Vec::new()),
+            put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
         };
         match put {
             Ok(names) => left_alone = names,
@@ -222,24 +223,29 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
 async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, identity: &Identity) -> Ended {
     let slot = if invocation.wait_for_hooks { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
-        slot = slot.acquire() => slot,
+        biased;
         () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
         () = attempt.stop.now.cancelled() => return Ended::Cancelled,
+        slot = slot.acquire() => slot,
     };
-    let runner = match context.helm.runner().await {
-        Ok(runner) => runner,
-        Err(error) => {
-            let message = error.to_string().into();
-            return Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message });
-        }
-    };
+    if let Err(error) = context.helm.find().await {
+        return no_helm(&error);
+    }
     // The slot, or the program, may have been waited for.
     if !context.leadership.may_act() {
         return Ended::Cancelled;
     }
-    let run = runner.run(&invocation, &context.access, identity, &attempt.stop).await;
+    let run = context.helm.run(&invocation, &context.access, identity, &attempt.stop).await;
     drop(slot);
-    helm::ended(&run, &invocation.command)
+    match run {
+        Ok(run) => helm::ended(&run, &invocation.command),
+        Err(error) => no_helm(&error),
+    }
+}
+
+fn no_helm(error: &NoHelm) -> Ended {
+    let message = error.to_string().into();
+    Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message })
 }
 
 fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {

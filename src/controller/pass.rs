@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::runtime::controller::Action as Requeue;
 
 use super::{
     Context, act,
@@ -25,11 +24,12 @@ const NOT_YET: Duration = Duration::from_secs(2);
 #[error("{0}")]
 pub struct PassError(#[from] pub ClusterError);
 
-/// Brings a release one step nearer to what its object asks for.
-pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Requeue, PassError> {
+/// Brings a release one step nearer to what its object asks for. Returns how soon the next pass is due if nothing
+/// changes, if ever.
+pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Option<Duration>, PassError> {
     let key = key_of(&object);
     // Milliseconds are what people read and what the wire carries without loss.
-    let now = Timestamp::now();
+    let now = context.clock.now();
     let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
     context.beat(now);
     // The scheduler may hand over an older one than the store has by now.
@@ -37,7 +37,7 @@ pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Req
     let gathered = gather(&context, &object, now);
     context.learn(&key);
     let Gathered::Snapshot(snapshot, desired) = gathered else {
-        return Ok(Requeue::requeue(NOT_YET));
+        return Ok(Some(NOT_YET));
     };
     let plan = plan(&snapshot);
     debug_assert_eq!(check(&snapshot, &plan), Vec::<String>::new(), "{snapshot:?}\n{plan:?}");
@@ -46,16 +46,12 @@ pub async fn pass(object: Arc<HelmRelease>, context: Arc<Context>) -> Result<Req
     act::act(&context, &key, &object, &snapshot, desired, &plan).await?;
     let look_at_pods = context.judge(&key, &snapshot, &plan);
     context.passed(&key);
-    Ok(requeue(&plan, now, look_at_pods))
+    Ok(due(&plan, now).into_iter().chain(look_at_pods).min())
 }
 
-fn requeue(plan: &Plan, now: Timestamp, look_at_pods: Option<Duration>) -> Requeue {
-    let due = match plan.wake {
+fn due(plan: &Plan, now: Timestamp) -> Option<Duration> {
+    match plan.wake {
         Wake::Never => None,
         Wake::At(moment) => Some(Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)),
-    };
-    match due.into_iter().chain(look_at_pods).min() {
-        Some(delay) => Requeue::requeue(delay),
-        None => Requeue::await_change(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Runs in a task of its own. The only place where values are read, and where the release digest is made.
 
+use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,12 +14,35 @@ use crate::{
     api::{CrdsPolicy, ValuesKind},
     cluster::{ClusterError, Ref},
     release::{Cause, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
-    sources::{ChartRequest, Credentials, RepositoryUrl, SourceError, StoredChart},
+    sources::{ChartRequest, CrdFile, Credentials, RepositoryUrl, SourceError, Sources, StoredChart},
     types::{ObjectKey, Redacted, ReleaseDigest},
 };
 
 /// Most bytes of values from one key: a ConfigMap or Secret holds no more than that.
 const VALUES_BYTES_MAX: usize = 1 << 20;
+
+/// Where charts come from.
+pub trait Charts: Send + Sync {
+    /// The version that satisfies the request now, at hand as a file.
+    fn chart(&self, request: ChartRequest) -> BoxFuture<'_, Result<StoredChart, SourceError>>;
+
+    /// The manifests under `crds/` of such a chart and its subcharts.
+    fn crd_files<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<Vec<CrdFile>, SourceError>>;
+}
+
+impl Charts for Sources {
+    fn chart(&self, request: ChartRequest) -> BoxFuture<'_, Result<StoredChart, SourceError>> {
+        async move {
+            let resolved = self.resolve(&request).await?;
+            self.fetch(&resolved, request.credentials.as_ref()).await
+        }
+        .boxed()
+    }
+
+    fn crd_files<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<Vec<CrdFile>, SourceError>> {
+        Sources::crd_files(self, chart).boxed()
+    }
+}
 
 /// Why the inputs cannot be had. Never holds a value.
 #[derive(Debug, thiserror::Error)]
@@ -168,15 +192,9 @@ async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool
         Some(name) => Some(credentials(context, key, name).await?),
         None => None,
     };
-    let request = ChartRequest {
-        repository,
-        chart: desired.chart.clone(),
-        version: desired.version.clone(),
-        credentials: credentials.clone(),
-        anew,
-    };
-    let resolved = context.sources.resolve(&request).await?;
-    let chart = context.sources.fetch(&resolved, credentials.as_ref()).await?;
+    let request =
+        ChartRequest { repository, chart: desired.chart.clone(), version: desired.version.clone(), credentials, anew };
+    let chart = context.charts.chart(request).await?;
     if chart.facts.library {
         return Err(PrepareError::Library(chart.name.as_str().into()));
     }

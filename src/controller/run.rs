@@ -1,11 +1,12 @@
 //! Puts an operator together, and runs its loop until it is told to end.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, atomic::AtomicI64},
     time::Duration,
 };
 
-use futures::{FutureExt as _, Stream, StreamExt as _, future::ready, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _, future::ready, stream, stream::BoxStream};
 use jiff::Timestamp;
 use kube::{
     Client,
@@ -14,23 +15,22 @@ use kube::{
         reflector::ObjectRef,
     },
 };
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Board, Context, Program, Settings,
+    Board, Charts, Context, RunsHelm, Settings,
     pass::{PassError, pass},
     shutdown,
 };
 use crate::{
     api::HelmRelease,
     cluster::{
-        Discovery, Election, Events, Identities, Leadership, LeaseSettings, LiveIndex, Lost, MainIndex, MainWakes,
-        RecordIndex, Requests, Scope, ValuesIndex, Wakes,
+        Clock, Discovery, Election, Events, Identities, Leadership, LeaseSettings, LiveIndex, Lost, MainIndex,
+        MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
-    sources::Sources,
     status::render_malformed,
     types::{ObjectKey, ReleaseKey},
 };
@@ -42,10 +42,11 @@ const PASSES_MAX: u16 = 64;
 pub struct Parts {
     pub client: Client,
     pub identities: Identities,
+    pub clock: Clock,
     pub scope: Scope,
     pub settings: Settings,
-    pub sources: Sources,
-    pub helm: Program,
+    pub charts: Box<dyn Charts>,
+    pub helm: Box<dyn RunsHelm>,
     pub access: ClusterAccess,
     pub metrics: Metrics,
     pub holder: Box<str>,
@@ -80,8 +81,9 @@ impl Assembled {
 
 /// Puts an operator together. Nothing is asked for yet.
 pub fn assemble(parts: Parts) -> Assembled {
-    let Parts { client, identities, scope, settings, sources, helm, access, metrics, holder, started, lease } = parts;
-    let election = lease.map(|lease| Election::new(client.clone(), lease, metrics.clone()));
+    let Parts { client, identities, clock, scope, settings, charts, helm, access, metrics, holder, started, lease } =
+        parts;
+    let election = lease.map(|lease| Election::new(client.clone(), lease, clock.clone(), metrics.clone()));
     let leadership = election.as_ref().map_or_else(Leadership::unelected, Election::leadership);
     metrics.leader.set(i64::from(election.is_none()));
     let (main, releases, wakes) = (MainWakes::default(), Wakes::default(), Wakes::<ObjectKey>::default());
@@ -96,8 +98,9 @@ pub fn assemble(parts: Parts) -> Assembled {
         discovery,
         client,
         identities,
+        clock,
         events: Arc::new(Events::new(&holder)),
-        sources,
+        charts,
         helm,
         access,
         metrics,
@@ -120,13 +123,30 @@ pub fn assemble(parts: Parts) -> Assembled {
     Assembled { context: Arc::new(context), ears: Ears { main, releases }, election }
 }
 
+/// An operator whose indexes follow the API server, and that stands for election. What is left is to make passes.
+pub struct Started {
+    pub context: Arc<Context>,
+    /// Objects to look at, in the order in which they were woken.
+    pub queue: BoxStream<'static, ObjectKey>,
+    /// The tasks behind the indexes and the election; they end when this is dropped.
+    pub background: JoinSet<()>,
+}
+
+/// Starts to watch. To be called once the runtime is there.
+pub fn start(assembled: Assembled) -> Started {
+    let Assembled { context, ears, election } = assembled;
+    let (queue, mut background) = (queue(Arc::clone(&context), &ears), watch(&context, &ears));
+    if let Some(election) = election {
+        background.spawn(election.run());
+    }
+    Started { context, queue: queue.boxed(), background }
+}
+
 /// Runs until `told_to_end`, then drains, lets go of the lease and ends; or until leadership is lost.
 pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + Send) -> Result<(), Deposed> {
-    let Assembled { context, ears, election } = assembled;
-    let mut background = watch(&context, &ears);
-    background.extend(election.map(|election| tokio::spawn(election.run())));
+    let Started { context, queue, background } = start(assembled);
     let stop = CancellationToken::new();
-    let passes = passes(&context, &ears, &stop);
+    let passes = passes(&context, queue, &stop);
     let ending = async {
         told_to_end.await;
         shutdown::drain(&context).await;
@@ -143,21 +163,31 @@ pub async fn run(assembled: Assembled, told_to_end: impl Future<Output = ()> + S
         }
     };
     context.tasks.close();
-    for task in background {
-        task.abort();
-    }
+    drop(background);
     ended
 }
 
+/// One pass over an object that is there; returns how soon the next is due, as [`run`] has it.
+pub async fn attend(context: &Arc<Context>, key: &ObjectKey) -> Option<Duration> {
+    let object = context.main.get(key)?;
+    match pass(object, Arc::clone(context)).await {
+        Ok(due) => due,
+        Err(error) => Some(again(key, &error, context)),
+    }
+}
+
 /// All passes, until told to stop.
-async fn passes(context: &Arc<Context>, ears: &Ears, stop: &CancellationToken) {
-    let queue = queue(Arc::clone(context), ears).take_until(stop.clone().cancelled_owned());
+async fn passes(context: &Arc<Context>, queue: BoxStream<'static, ObjectKey>, stop: &CancellationToken) {
+    let queue = queue
+        .map(|key| Ok::<_, Infallible>(ObjectRef::<HelmRelease>::new(&key.name).within(&key.namespace)))
+        .take_until(stop.clone().cancelled_owned());
     // The first lists are complete before the first pass, so that a restart does not say of every release that it is
     // not seen yet.
     let store = context.main.store();
-    let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| Box::pin(pass(object, context));
-    let failed =
-        |object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>| on_error(&object, error, &context);
+    let reconcile = |object: Arc<HelmRelease>, context: Arc<Context>| pass(object, context).map_ok(requeue).boxed();
+    let failed = |object: Arc<HelmRelease>, error: &PassError, context: Arc<Context>| {
+        Requeue::requeue(again(&super::gather::key_of(&object), error, &context))
+    };
     let config = Config::default().concurrency(PASSES_MAX);
     applier(reconcile, failed, Arc::clone(context), store, queue, config)
         .for_each(|done| {
@@ -169,53 +199,53 @@ async fn passes(context: &Arc<Context>, ears: &Ears, stop: &CancellationToken) {
         .await;
 }
 
-fn on_error(object: &HelmRelease, error: &PassError, context: &Context) -> Requeue {
-    let key = super::gather::key_of(object);
-    let delay = context.comes_back(&key);
+fn requeue(due: Option<Duration>) -> Requeue {
+    due.map_or_else(Requeue::await_change, Requeue::requeue)
+}
+
+fn again(key: &ObjectKey, error: &PassError, context: &Context) -> Duration {
+    let delay = context.comes_back(key);
     tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "a pass was not completed");
-    Requeue::requeue(delay)
+    delay
 }
 
 /// Starts the tasks behind the indexes, and those that speak.
-fn watch(context: &Arc<Context>, ears: &Ears) -> Vec<JoinHandle<()>> {
+fn watch(context: &Arc<Context>, ears: &Ears) -> JoinSet<()> {
     let mut tasks = watch_only(context);
-    tasks.push(tokio::spawn(Arc::clone(&context.events).run(context.client.clone())));
-    tasks.push(tokio::spawn(bury(Arc::clone(context), ears.main.gone.clone())));
-    tasks.push(tokio::spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone())));
+    tasks.spawn(Arc::clone(&context.events).run(context.client.clone(), context.clock.clone()));
+    tasks.spawn(bury(Arc::clone(context), ears.main.gone.clone()));
+    tasks.spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone()));
     tasks
 }
 
 /// Starts the tasks behind the indexes.
-pub(super) fn watch_only(context: &Arc<Context>) -> Vec<JoinHandle<()>> {
+pub(super) fn watch_only(context: &Arc<Context>) -> JoinSet<()> {
     let client = || context.client.clone();
-    vec![
-        tokio::spawn(Arc::clone(&context.main).run(client())),
-        tokio::spawn(Arc::clone(&context.live).run(client(), Arc::clone(&context.discovery))),
-        tokio::spawn(Arc::clone(&context.records).run(client())),
-        tokio::spawn(Arc::clone(&context.values).run(client())),
-    ]
+    let clock = || context.clock.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&context.main).run(client(), clock()));
+    tasks.spawn(Arc::clone(&context.live).run(client(), clock(), Arc::clone(&context.discovery)));
+    tasks.spawn(Arc::clone(&context.records).run(client(), clock()));
+    tasks.spawn(Arc::clone(&context.values).run(client(), clock()));
+    tasks
 }
 
 /// Objects to look at: changed ones, those that a task or an index woke, and the claimants of releases that changed.
 /// While standing by there are none; whoever comes to lead looks at all of them.
-fn queue(
-    context: Arc<Context>,
-    ears: &Ears,
-) -> impl Stream<Item = Result<ObjectRef<HelmRelease>, std::convert::Infallible>> + use<> {
+fn queue(context: Arc<Context>, ears: &Ears) -> impl Stream<Item = ObjectKey> + Send + use<> {
     let woken = context.wakes.clone();
     let (led, gained) = (Arc::clone(&context), Arc::clone(&context));
     let claimants = ears.releases.clone().flat_map(move |release| {
         stream::iter(context.main.claimants(&release).into_iter().map(|claimant| claimant.object))
     });
     let woken = stream::select(stream::select(ears.main.changed.clone(), woken), claimants)
-        .filter(move |_| ready(led.leadership.may_act()))
-        .map(|key| ObjectRef::new(&key.name).within(&key.namespace));
+        .filter(move |_| ready(led.leadership.may_act()));
     let all = async move {
         gained.leadership.gained().await;
-        gained.look_from(Timestamp::now());
-        stream::iter(gained.main.store().state().into_iter().map(|object| ObjectRef::from_obj(&*object)))
+        gained.look_from(gained.clock.now());
+        stream::iter(gained.main.store().state().into_iter().map(|object| super::gather::key_of(&object)))
     };
-    stream::select(all.flatten_stream(), woken).map(Ok)
+    stream::select(all.flatten_stream(), woken)
 }
 
 /// Lets go of what is remembered of objects that are gone.
@@ -231,7 +261,7 @@ async fn say_malformed(context: Arc<Context>, mut malformed: Wakes<ObjectKey>) {
     while let Some(key) = malformed.next().await {
         let Some(object) = context.main.malformed(&key) else { continue };
         context.metrics.malformed.inc();
-        let status = render_malformed(None, object.generation, &object.error, Timestamp::now());
+        let status = render_malformed(None, object.generation, &object.error, context.clock.now());
         if let Err(error) = context.requests.write_status_unread(&object.target, &status).await {
             tracing::warn!(object = %key, %error, "a malformed object cannot be told so");
             let (context, malformed, key) = (Arc::clone(&context), malformed.clone(), key.clone());

@@ -21,7 +21,7 @@ const DYING: Duration = Duration::from_secs(2);
 const RELEASING: Duration = Duration::from_secs(5);
 
 /// Drains the board. Returns when nothing runs and everything that ended is recorded, or the time is over.
-pub(super) async fn drain(context: &Arc<Context>) {
+pub async fn drain(context: &Arc<Context>) {
     context.board.close();
     let all = context.settings.drain;
     let going_on = all.saturating_sub(LAST_PART);

@@ -68,7 +68,7 @@ impl RepositoryUrl {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub fn place(&self) -> Place {
         Place::of(&self.0)
     }
 

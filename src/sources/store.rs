@@ -45,6 +45,13 @@ pub struct StoredChart {
     _pin: Arc<()>,
 }
 
+impl StoredChart {
+    /// An archive that no store looks after.
+    pub fn unmanaged(digest: ChartDigest, path: PathBuf, name: ChartName, version: Version, facts: ChartFacts) -> Self {
+        Self { digest, path, name, version, app_version: "".into(), facts, _pin: Arc::default() }
+    }
+}
+
 /// What is written beside an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

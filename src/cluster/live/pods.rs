@@ -1,6 +1,6 @@
 //! Pods, watched per namespace and only while somebody judges a release there: they tell the cause of trouble.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
@@ -11,7 +11,7 @@ use crate::health::PodFacts;
 use crate::types::ReleaseKey;
 
 #[derive(Debug, Default)]
-pub(super) struct Pods(HashMap<Box<str>, Watched>);
+pub(super) struct Pods(BTreeMap<Box<str>, Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::super::clock::Clock;
 use super::super::discovery::{Discovery, Resolved};
 use super::super::error::ClusterError;
 use super::super::locked::locked;
@@ -34,16 +35,24 @@ const MISSING_PAUSE_LONGEST: Duration = Duration::from_secs(30);
 
 impl LiveIndex {
     /// Keeps the index up to date; never ends. What it started ends when it is dropped.
-    pub async fn run(self: Arc<Self>, client: Client, discovery: Arc<Discovery>) {
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock, discovery: Arc<Discovery>) {
         let mut tasks = JoinSet::new();
         loop {
             for (api_version, kind) in self.to_open() {
-                let job = Arc::clone(&self).run_kind(client.clone(), Arc::clone(&discovery), api_version, kind);
+                let job = Arc::clone(&self).run_kind(
+                    client.clone(),
+                    clock.clone(),
+                    Arc::clone(&discovery),
+                    api_version,
+                    kind,
+                );
                 tasks.spawn(job);
             }
-            locked(&self.pods)
-                .open(|namespace| tasks.spawn(Arc::clone(&self).run_pods(client.clone(), namespace.into())));
+            locked(&self.pods).open(|namespace| {
+                tasks.spawn(Arc::clone(&self).run_pods(client.clone(), clock.clone(), namespace.into()))
+            });
             tokio::select! {
+                biased;
                 () = self.more.notified() => {}
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
             }
@@ -60,30 +69,33 @@ impl LiveIndex {
             }
             true
         });
+        open.sort_unstable();
         open
     }
 
     async fn run_kind(
         self: Arc<Self>,
         client: Client,
+        clock: Clock,
         discovery: Arc<Discovery>,
         api_version: Box<str>,
         kind: Box<str>,
     ) {
         tokio::select! {
+            biased;
             () = self.until_unused(&api_version, &kind) => {}
-            () = self.follow_kind(&client, &discovery, &api_version, &kind) => {}
+            () = self.follow_kind(&client, &clock, &discovery, &api_version, &kind) => {}
         }
     }
 
-    async fn follow_kind(&self, client: &Client, discovery: &Discovery, api_version: &str, kind: &str) {
+    async fn follow_kind(&self, client: &Client, clock: &Clock, discovery: &Discovery, api_version: &str, kind: &str) {
         let mut missing = MISSING_PAUSE_FIRST;
         let longer = |pause: &mut Duration| std::mem::replace(pause, (*pause * 2).min(MISSING_PAUSE_LONGEST));
         loop {
             let since = Instant::now();
             let pause = match discovery.resolve(client, api_version, kind).await {
                 Ok(resolved) => {
-                    self.watch_resolved(client, &resolved).await;
+                    self.watch_resolved(client, clock, &resolved).await;
                     // It ends only when the kind is gone.
                     discovery.forget(api_version, kind);
                     if since.elapsed() > MISSING_PAUSE_LONGEST {
@@ -101,13 +113,14 @@ impl LiveIndex {
                 }
             };
             tokio::select! {
+                biased;
                 () = sleep(pause) => {}
                 () = self.defined.notified() => missing = MISSING_PAUSE_FIRST,
             }
         }
     }
 
-    async fn watch_resolved(&self, client: &Client, resolved: &Resolved) {
+    async fn watch_resolved(&self, client: &Client, clock: &Clock, resolved: &Resolved) {
         let resource = &resolved.resource;
         let whole = {
             let mut state = locked(&self.state);
@@ -122,10 +135,12 @@ impl LiveIndex {
         side_by_side(places.into_iter().enumerate().map(|(place, namespace)| async move {
             if whole {
                 let api = api::<DynamicObject>(client, namespace, resource);
-                follow(api, Some(LABELS), Pulse::default(), |change| self.fold_whole(resource, place, change)).await;
+                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_whole(resource, place, change))
+                    .await;
             } else {
                 let api = api::<PartialObjectMeta<DynamicObject>>(client, namespace, resource);
-                follow(api, Some(LABELS), Pulse::default(), |change| self.fold_meta(resource, place, change)).await;
+                follow(api, Some(LABELS), Pulse::default(), clock, |change| self.fold_meta(resource, place, change))
+                    .await;
             }
         }))
         .await;
@@ -165,10 +180,10 @@ impl LiveIndex {
         self.wakes.wake_all(keys(wakes));
     }
 
-    async fn run_pods(self: Arc<Self>, client: Client, namespace: Box<str>) {
+    async fn run_pods(self: Arc<Self>, client: Client, clock: Clock, namespace: Box<str>) {
         let resource = ApiResource::erase::<Pod>(&());
         let api = api::<DynamicObject>(&client, Some(&namespace), &resource);
-        follow_builtin(api, None, Pulse::default(), |change| {
+        follow_builtin(api, None, Pulse::default(), &clock, |change| {
             let facts = |object: DynamicObject| PodFacts::of(&as_json(&resource, object));
             let wakes = locked(&self.pods).fold(&namespace, change.map(facts));
             self.wakes.wake_all(wakes);

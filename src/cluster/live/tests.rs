@@ -3,6 +3,7 @@
 use futures::StreamExt as _;
 use serde_json::json;
 
+use super::super::clock::Clock;
 use super::super::mock::{Asked, client, failure, log_of};
 use super::super::standing::Standing;
 use super::super::watch::Change;
@@ -322,7 +323,7 @@ async fn kinds_are_found_and_watched_when_they_are_wanted() {
     let (index, mut wakes) = index(Scope::Cluster);
     let index = Arc::new(index);
     let (client, log) = client(small_cluster);
-    let running = tokio::spawn(Arc::clone(&index).run(client, Arc::default()));
+    let running = tokio::spawn(Arc::clone(&index).run(client, Clock::system(), Arc::default()));
     let secret = Member { api_version: "v1".into(), kind: "Secret".into(), ..deployment("web") };
     let unknown = Member { api_version: "example.com/v1".into(), kind: "Thing".into(), ..deployment("web") };
     let members = [deployment("web"), secret, unknown.clone()];

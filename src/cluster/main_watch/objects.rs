@@ -134,7 +134,8 @@ impl Objects {
                 let gone = |(key, seen): &(&ObjectKey, &Seen)| {
                     !listing.contains(*key) && seen.version <= version && scope.place(&key.namespace) == Some(place)
                 };
-                let gone: Vec<ObjectKey> = self.seen.iter().filter(gone).map(|(key, _)| key.clone()).collect();
+                let mut gone: Vec<ObjectKey> = self.seen.iter().filter(gone).map(|(key, _)| key.clone()).collect();
+                gone.sort_unstable();
                 for key in gone {
                     self.remove(key, &mut wakes);
                 }

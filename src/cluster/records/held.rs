@@ -120,6 +120,8 @@ impl Shard {
         };
         if turned && !matches!(self.standing.view(()), View::Pending) {
             wakes.extend(self.waiting.drain());
+            // In an order that says nothing about how a map is laid out: equal histories are told equally.
+            wakes.sort_unstable();
         }
         wakes
     }
@@ -184,6 +186,7 @@ impl Shard {
             }
         }
         changed.extend(old.into_iter().filter(|(key, _)| !self.entries.contains_key(key)).map(|(key, _)| key));
+        changed.sort_unstable();
         changed
     }
 

@@ -60,7 +60,7 @@ async fn said(answers: Vec<(u16, String)>, count: usize) -> (Vec<String>, Vec<As
     let (send, mut receive) = unbounded_channel();
     let api: Api<Meta> = Api::all(client);
     let follow = tokio::spawn(async move {
-        follow(api, Some("a=b"), Pulse::default(), |change| drop(send.send(told(&change)))).await;
+        follow(api, Some("a=b"), Pulse::default(), &Clock::system(), |change| drop(send.send(told(&change)))).await;
     });
     let mut all = Vec::new();
     while all.len() < count {

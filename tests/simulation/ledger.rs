@@ -1,0 +1,139 @@
+//! What is noted while the story runs, and what must hold at every start and every end of helm.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    helm::Command,
+    process::{Cut, Who},
+    records::{Record, history},
+    world::{Kind, Name, Object, State, World},
+};
+
+const DIGEST: &str = "helmrelease.dev/digest";
+
+/// Notes by release.
+#[derive(Default)]
+pub struct Ledger {
+    /// Attempts at a digest that were bad by its own fault.
+    bad: BTreeMap<(Name, String), u32>,
+    /// Starts of the operator since inputs changed: each may have lost count of one attempt.
+    crashes: u32,
+    /// Strangers have acted since the inputs changed last.
+    pub meddled: BTreeSet<Name>,
+    pub rolled_back_by_hand: BTreeSet<Name>,
+    pub began_foreign: BTreeSet<Name>,
+}
+
+impl Ledger {
+    /// A new chance for everything: inputs changed, or somebody asked for a retry.
+    pub fn renewed(&mut self, release: &Name) {
+        self.bad.retain(|(of, _), _| of != release);
+        self.crashes = 0;
+    }
+
+    pub fn crashed(&mut self) {
+        self.crashes += 1;
+    }
+}
+
+/// Revisions made room for a new one: the newest that was good must not be among them.
+pub fn pruned(world: &World, release: &Name, who: Who, gone: &[Record]) {
+    let Who::Operator(_) = who else { return };
+    let left = history(world, release).iter().any(Record::is_verified);
+    if let Some(good) = gone.iter().rev().find(|record| record.is_verified()).filter(|_| !left) {
+        world.wrong(format_args!("the way back of {}, v{}, was pruned", release.1, good.revision));
+    }
+}
+
+/// The objects that name a release.
+pub fn claimants(state: &State, release: &Name) -> Vec<Arc<Object>> {
+    let objects = state.shelves[&Kind::HelmRelease].objects.iter();
+    let names = |(name, object): &(&Name, &Arc<Object>)| {
+        let asked = object["spec"]["releaseName"].as_str().unwrap_or(&name.1);
+        name.0 == release.0 && asked == release.1
+    };
+    objects.filter(names).map(|(_, object)| Arc::clone(object)).collect()
+}
+
+/// The operator starts helm.
+pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
+    let (other, claimants) = {
+        let mut state = world.lock();
+        let other = state.at_work.insert(release.clone(), command.word());
+        (other, claimants(&state, release))
+    };
+    if let Some(other) = other {
+        world.wrong(format_args!("two helm processes on {}: {other} and {}", release.1, command.word()));
+    }
+    let holder = format!("sim/{operator}");
+    let intent = claimants.iter().any(|object| {
+        let operation = &object["status"]["operation"];
+        operation["kind"] == command.word() && operation["holder"] == *holder
+    });
+    if !intent {
+        world.wrong(format_args!("helm starts on {} without an intent in status", release.1));
+    }
+    let records = history(world, release);
+    let good = records.iter().any(Record::is_verified);
+    match command {
+        Command::Uninstall => {
+            let deleting = claimants.iter().any(|object| !object["metadata"]["deletionTimestamp"].is_null());
+            let begun = records.last().is_some_and(|record| record.status == "uninstalling");
+            if good && !deleting && !begun {
+                world.wrong(format_args!("a release that was good is uninstalled: {}", release.1));
+            }
+        }
+        Command::Rollback { to, .. } => {
+            if !records.iter().any(|record| record.revision == *to && record.is_verified()) {
+                world.wrong(format_args!("rollback of {} to v{to}, which was not verified", release.1));
+            }
+        }
+        Command::Install { .. } | Command::Upgrade { .. } => {}
+    }
+}
+
+/// helm has ended.
+pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), Cut>, doomed: bool) {
+    let retries = {
+        let mut state = world.lock();
+        state.at_work.remove(release);
+        let claimants = claimants(&state, release);
+        let retries = claimants.iter().map(|object| object["spec"]["upgrade"]["retries"].as_u64().unwrap_or(1)).max();
+        u32::try_from(retries.unwrap_or(1)).unwrap_or(u32::MAX)
+    };
+    let Command::Upgrade { version, labels, .. } = command else { return };
+    let own = world.settings.behaviour(version).is_bad_by_itself();
+    let counted = matches!(end, Ok(()) | Err(Cut::Error { .. })) && !doomed;
+    if !own || !counted {
+        return;
+    }
+    let digest = labels.get(DIGEST).cloned().unwrap_or_default();
+    let over = {
+        let mut state = world.lock();
+        let allowed = retries + 1 + state.ledger.crashes;
+        let count = state.ledger.bad.entry((release.clone(), digest.clone())).or_default();
+        *count += 1;
+        (*count > allowed).then_some((*count, allowed))
+    };
+    if let Some((count, allowed)) = over {
+        world.wrong(format_args!("attempt {count} at {version} of {}, {allowed} are allowed", release.1));
+    }
+}
+
+/// Somebody else acts on a release.
+pub fn meddled(world: &World, release: &Name, command: &Command) {
+    let none = history(world, release).is_empty();
+    let mut state = world.lock();
+    let ledger = &mut state.ledger;
+    ledger.renewed(release);
+    ledger.meddled.insert(release.clone());
+    if matches!(command, Command::Rollback { .. }) {
+        ledger.rolled_back_by_hand.insert(release.clone());
+    }
+    if none {
+        ledger.began_foreign.insert(release.clone());
+    }
+}

@@ -1,0 +1,217 @@
+//! What must be true when nobody does anything any more, and for how long the world is given to get there.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+use tokio::time::sleep_until;
+
+use crate::{
+    ledger::claimants,
+    records::{Record, history},
+    scenario::Behaviour,
+    story::after,
+    workloads,
+    world::{Kind, Name, World},
+};
+
+/// The longest back-off is six hours, with a tenth of jitter; before it come shorter ones, and judging takes time too.
+const PATIENCE_SECONDS: u64 = 14 * 3600;
+const LOOK_EVERY_SECONDS: u64 = 30;
+const QUIET_SECONDS: u64 = 600;
+
+/// Gives the world time to come to rest, and says what is wrong when it does not.
+pub async fn wait_and_judge(world: &Arc<World>) {
+    let mut passed = 0;
+    let mut step = LOOK_EVERY_SECONDS;
+    loop {
+        sleep_until(after(step)).await;
+        passed += step;
+        let complaints = complaints(world);
+        if complaints.is_empty() {
+            break;
+        }
+        if passed >= PATIENCE_SECONDS {
+            for complaint in complaints {
+                world.wrong(format_args!("in the end, {complaint}"));
+            }
+            return;
+        }
+        step = (passed / 8).max(LOOK_EVERY_SECONDS);
+    }
+    let before = picture(world);
+    if !before.at_rest {
+        return;
+    }
+    sleep_until(after(QUIET_SECONDS)).await;
+    let now = picture(world);
+    if now.writes != before.writes {
+        world.wrong(format_args!("{} writes in ten quiet minutes", now.writes - before.writes));
+    }
+    if now.objects != before.objects {
+        world.wrong("objects or records changed in ten quiet minutes");
+    }
+    for complaint in complaints(world) {
+        world.wrong(format_args!("after rest, {complaint}"));
+    }
+}
+
+#[derive(PartialEq)]
+struct Picture {
+    writes: u64,
+    /// With their versions.
+    objects: BTreeMap<(Kind, Name), String>,
+    /// Nothing is due any more, not even slowly.
+    at_rest: bool,
+}
+
+fn picture(world: &World) -> Picture {
+    let state = world.lock();
+    let kinds = [Kind::HelmRelease, Kind::Secret];
+    let due = |object: &Value| {
+        let retry = !object["status"]["failures"]["notBefore"].is_null();
+        ready(object).0 == "False" && (retry || matches!(ready(object).1, "ChartUnavailable" | "ValuesUnavailable"))
+    };
+    let mut objects = BTreeMap::new();
+    for kind in kinds {
+        for (name, object) in &state.shelves[&kind].objects {
+            objects.insert((kind, name.clone()), object["metadata"]["resourceVersion"].to_string());
+        }
+    }
+    let at_rest = !state.shelves[&Kind::HelmRelease].objects.values().any(|object| due(object));
+    Picture { writes: state.writes, objects, at_rest }
+}
+
+/// Status and reason.
+fn ready(object: &Value) -> (&str, &str) {
+    let conditions = object["status"]["conditions"].as_array();
+    let ready = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == "Ready"));
+    ready.map_or(("absent", ""), |ready| {
+        (ready["status"].as_str().unwrap_or_default(), ready["reason"].as_str().unwrap_or_default())
+    })
+}
+
+/// At every write of a status: whoever says ready of the generation that is there says the truth.
+pub fn said(world: &World, object: &Value) {
+    if ready(object).0 != "True" || object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+        return;
+    }
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let release = (namespace.to_owned(), object["spec"]["releaseName"].as_str().unwrap_or_default().to_owned());
+    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    // A stranger may have acted in the moment between.
+    let meddled = world.lock().ledger.meddled.contains(&release);
+    let records = history(world, &release);
+    let deployed = records.iter().rev().find(|record| record.status == "deployed");
+    if !meddled && deployed.is_none_or(|record| record.version != wanted) {
+        let there = deployed.map_or("nothing", |record| &record.version);
+        world.wrong(format_args!("{} is said to be ready at {wanted}, and {there} is deployed", release.1));
+    }
+}
+
+fn complaints(world: &World) -> Vec<String> {
+    let mut all = Vec::new();
+    let declared = &world.settings.objects;
+    for object in declared {
+        let records = history(world, &object.release);
+        let claims = claimants(&world.lock(), &object.release);
+        if records.last().is_some_and(Record::is_pending)
+            && !claims.is_empty()
+            && !claims.iter().all(|object| idle(object))
+        {
+            all.push(format!("{} is left {}", object.release.1, records.last().map_or("", |last| &last.status)));
+        }
+        // What becomes of a release without an object was said while it went.
+        if let Some(found) = world.get(Kind::HelmRelease, &object.name) {
+            all.extend(judge(world, &found, &object.release, &records, claims.len()));
+        }
+    }
+    if world.lock().changing > 0 {
+        all.push("objects still change".to_owned());
+    }
+    let working: Vec<String> = world.lock().at_work.keys().map(|release| release.1.clone()).collect();
+    all.extend(working.into_iter().map(|release| format!("helm still runs on {release}")));
+    all
+}
+
+/// Nothing is done for it on purpose.
+fn idle(object: &Value) -> bool {
+    object["spec"]["suspend"] == true || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
+}
+
+fn judge(world: &World, object: &Value, release: &Name, records: &[Record], claims: usize) -> Option<String> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let (status, reason) = ready(object);
+    let says = || format!("{name} says {status} {reason}");
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        return Some(format!("{name} is still being deleted; {}", says()));
+    }
+    if object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+        return Some(format!("{name} is not observed; {}", says()));
+    }
+    if status == "True" {
+        return reached(world, object, release, records).map(|why| format!("{} although {why}", says()));
+    }
+    if object["spec"]["suspend"] == true {
+        return (!matches!(reason, "Suspended" | "ClaimedByAnother" | "NotOurs")).then(says);
+    }
+    let contested = claims > 1;
+    let state = world.lock();
+    let meddled = state.ledger.meddled.contains(release);
+    let by_hand = state.ledger.rolled_back_by_hand.contains(release);
+    drop(state);
+    let version = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    let behaviour = world.settings.behaviour(version);
+    let justified = match reason {
+        "ClaimedByAnother" => contested,
+        "RolledBackByUser" => by_hand,
+        "NotOurs" => meddled || contested,
+        "InstallFailed" | "UpgradeFailed" => !behaviour.is_good(),
+        "RolledBack" => !behaviour.is_good() && back_at_good(world, release, records),
+        _ => false,
+    };
+    (!justified).then(|| format!("{} at {version}, which is {behaviour:?}", says()))
+}
+
+fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {
+    records
+        .last()
+        .is_some_and(|last| last.status == "deployed" && !world.settings.behaviour(&last.version).is_bad_by_itself())
+        && workloads::is_healthy(world, release)
+}
+
+/// Why `Ready` is not the truth.
+fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) -> Option<String> {
+    let Some(last) = records.last() else { return Some("there is no release".to_owned()) };
+    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    if last.status != "deployed" || last.version != wanted {
+        return Some(format!("v{} is {} at {}", last.revision, last.status, last.version));
+    }
+    let config = values(world, object);
+    if last.config != config {
+        return Some(format!("values are {} and not {config}", last.config));
+    }
+    if workloads::version(world, release).as_deref() != Some(wanted) {
+        return Some(format!("the Deployment runs {:?}", workloads::version(world, release)));
+    }
+    if !workloads::is_healthy(world, release) && world.settings.behaviour(wanted) != (Behaviour::Never) {
+        return Some("the Deployment is not healthy".to_owned());
+    }
+    if !last.is_verified() {
+        return Some(format!("v{} is not marked", last.revision));
+    }
+    None
+}
+
+fn values(world: &World, object: &Value) -> Value {
+    let mut values = json!({});
+    if object["spec"]["valuesFrom"].is_array() {
+        let look = world.get(Kind::ConfigMap, &("meadow".to_owned(), "look".to_owned()));
+        let text = look.and_then(|look| Some(look["data"]["values.yaml"].as_str()?.to_owned())).unwrap_or_default();
+        let shade = text.trim().rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
+        values["look"] = json!(shade);
+    }
+    for (key, value) in object["spec"]["values"].as_object().into_iter().flatten() {
+        values[key] = value.clone();
+    }
+    values
+}

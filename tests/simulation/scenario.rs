@@ -1,0 +1,233 @@
+//! A scenario by seed: what the versions of the chart are like, which objects there are, and what happens to them when.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    rng::Rng,
+    world::{Name, name},
+};
+
+/// How a version of the chart turns out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    Good {
+        ready: u64,
+    },
+    /// Good, with a hook that works.
+    Hooks {
+        ready: u64,
+    },
+    /// Good, but long after any deadline.
+    Late {
+        ready: u64,
+    },
+    /// Ready and not ready in turn, and ready in the end.
+    Flapping {
+        every: u64,
+        times: u32,
+    },
+    /// Kept from getting ready by something outside, until that passes.
+    Outside,
+    Never,
+    /// Its own controller gives it up.
+    Stuck {
+        known: u64,
+    },
+    /// Does not render.
+    Template,
+    /// Refused by the API server.
+    Invalid,
+    HookFails,
+}
+
+impl Behaviour {
+    pub fn has_hooks(self) -> bool {
+        matches!(self, Self::Hooks { .. } | Self::HookFails)
+    }
+
+    /// Good in the end, if only it is deployed.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::Outside)
+    }
+
+    /// Bad, and nobody else's fault.
+    pub fn is_bad_by_itself(self) -> bool {
+        matches!(self, Self::Never | Self::Stuck { .. } | Self::Invalid | Self::HookFails)
+    }
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A merge into the spec of an object.
+    Spec(usize, Value),
+    Annotate(usize, &'static str, String),
+    Delete(usize),
+    Create(usize),
+    ConfigMap(u64),
+    Crash {
+        down: Duration,
+    },
+    Restart,
+    Upgrade {
+        release: Name,
+        version: String,
+    },
+    Rollback {
+        release: Name,
+    },
+    Uninstall {
+        release: Name,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct Declared {
+    pub name: Name,
+    pub release: Name,
+    pub spec: Value,
+}
+
+/// Everything about one seed that is decided beforehand.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub seed: u64,
+    /// Every watch is late by that.
+    pub lag: Duration,
+    /// Of a thousand.
+    pub request_faults: u64,
+    pub watch_delays: u64,
+    pub watch_breaks: u64,
+    pub helm_faults: u64,
+    /// When what lies outside passes.
+    pub heals: Duration,
+    /// When nothing happens any more.
+    pub quiet: Duration,
+    pub behaviours: BTreeMap<String, Behaviour>,
+    pub objects: Vec<Declared>,
+    pub events: Vec<(Duration, Event)>,
+}
+
+const NAMESPACE: &str = "meadow";
+
+impl Settings {
+    pub fn behaviour(&self, version: &str) -> Behaviour {
+        self.behaviours.get(version).copied().unwrap_or(Behaviour::Template)
+    }
+
+    pub fn generate(seed: u64, lag: Duration) -> Self {
+        let mut rng = Rng::new(seed, 1);
+        let rough = rng.range(0, 3);
+        let behaviours = behaviours(&mut rng);
+        let objects = objects(&mut rng);
+        let events = events(&mut rng, &objects, &behaviours);
+        let last = events.last().map_or(Duration::ZERO, |(at, _)| *at);
+        let quiet = last + Duration::from_secs(rng.range(1, 60));
+        Self {
+            seed,
+            lag,
+            request_faults: [0, 15, 60][usize::try_from(rough).unwrap_or(0)],
+            watch_delays: *rng.pick(&[0, 200, 700]),
+            watch_breaks: *rng.pick(&[0, 200, 600]),
+            helm_faults: *rng.pick(&[0, 100, 350]),
+            heals: quiet + Duration::from_secs(rng.range(0, 1200)),
+            quiet,
+            behaviours,
+            objects,
+            events,
+        }
+    }
+}
+
+fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
+    let mut all = BTreeMap::new();
+    all.insert("1.0.0".to_owned(), Behaviour::Good { ready: rng.range(100, 20_000) });
+    for minor in 1..6 {
+        let behaviour = match rng.range(0, 16) {
+            0..=4 => Behaviour::Good { ready: rng.range(100, 25_000) },
+            5 => Behaviour::Hooks { ready: rng.range(100, 9000) },
+            6 => Behaviour::Late { ready: rng.range(700_000, 900_000) },
+            7 => Behaviour::Flapping { every: rng.range(500, 20_000), times: u32::try_from(rng.range(1, 4)).unwrap() },
+            8 | 9 => Behaviour::Outside,
+            10 | 11 => Behaviour::Never,
+            12 => Behaviour::Stuck { known: rng.range(1000, 30_000) },
+            13 => Behaviour::Template,
+            14 => Behaviour::Invalid,
+            _ => Behaviour::HookFails,
+        };
+        all.insert(format!("1.{minor}.0"), behaviour);
+    }
+    all
+}
+
+fn objects(rng: &mut Rng) -> Vec<Declared> {
+    let count = [1, 1, 1, 2, 2, 3][usize::try_from(rng.range(0, 6)).unwrap_or(0)];
+    let contested = rng.per_mille(150);
+    let declared = |number: usize, rng: &mut Rng| {
+        let own = format!("unicorn-{number}");
+        let release = if contested { "unicorn-0".to_owned() } else { own.clone() };
+        let version = if rng.per_mille(700) { "1.0.0".to_owned() } else { format!("1.{}.0", rng.range(1, 6)) };
+        let mut spec = json!({
+            "releaseName": release, "releaseVersion": version, "chart": { "name": "unicorn" },
+            "timeout": rng.pick(&["30s", "60s", "5m"]), "maxHistory": rng.range(2, 6),
+            "upgrade": { "retries": rng.range(0, 3) },
+        });
+        if rng.per_mille(150) {
+            spec["upgrade"]["onFailure"] = json!("Keep");
+        }
+        if rng.per_mille(150) {
+            spec["install"] = json!({ "onFailure": "Uninstall" });
+        }
+        if rng.per_mille(150) {
+            spec["deletionPolicy"] = json!("Orphan");
+        }
+        if rng.per_mille(300) {
+            spec["valuesFrom"] = json!([{ "kind": "ConfigMap", "name": "look" }]);
+        }
+        Declared { name: name(NAMESPACE, &own), release: name(NAMESPACE, &release), spec }
+    };
+    (0..count).map(|number| declared(number, rng)).collect()
+}
+
+fn events(rng: &mut Rng, objects: &[Declared], behaviours: &BTreeMap<String, Behaviour>) -> Vec<(Duration, Event)> {
+    let mut events = Vec::new();
+    let mut at = Duration::from_millis(rng.range(0, 3000));
+    for (number, _) in objects.iter().enumerate() {
+        events.push((at, Event::Create(number)));
+        at += Duration::from_millis(rng.range(0, 3000));
+    }
+    let versions: Vec<&String> = behaviours.keys().collect();
+    let strangers = rng.per_mille(400);
+    let crashes = rng.per_mille(600);
+    for step in 0..rng.range(2, 11) {
+        at += Duration::from_millis(match rng.range(0, 4) {
+            0 => rng.range(0, 1500),
+            1 => rng.range(1000, 15_000),
+            2 => rng.range(10_000, 80_000),
+            _ => rng.range(60_000, 400_000),
+        });
+        let object = usize::try_from(rng.range(0, objects.len() as u64)).unwrap_or(0);
+        let release = objects[object].release.clone();
+        let down = Duration::from_millis(rng.range(0, 30_000));
+        let version = (*rng.pick(&versions)).clone();
+        let event = match rng.range(0, 20) {
+            6 => Event::Spec(object, json!({ "values": { "shade": rng.range(0, 5) } })),
+            7 => Event::Spec(object, json!({ "suspend": rng.per_mille(500) })),
+            8 => Event::Annotate(object, "helmrelease.dev/retry", format!("{step}")),
+            9 => Event::Annotate(object, "helmrelease.dev/reconcile", format!("{step}")),
+            10 if rng.per_mille(500) => Event::Delete(object),
+            10 => Event::Create(object),
+            11 => Event::ConfigMap(rng.range(0, 4)),
+            12..=14 if crashes => Event::Crash { down },
+            15 if crashes => Event::Restart,
+            16 if strangers => Event::Upgrade { release, version },
+            17 if strangers => Event::Rollback { release },
+            18 if strangers => Event::Uninstall { release },
+            _ => Event::Spec(object, json!({ "releaseVersion": version })),
+        };
+        events.push((at, event));
+    }
+    events
+}

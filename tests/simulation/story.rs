@@ -1,0 +1,148 @@
+//! Plays a scenario: what users, strangers and fate do, until nothing happens any more.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    helm::Command,
+    operator::Operator,
+    oracle,
+    records::history,
+    runs::stranger,
+    scenario::{Event, Settings},
+    world::{Kind, Name, World, name},
+};
+
+/// What came of a seed.
+pub struct Told {
+    pub wrong: Vec<String>,
+    pub trace: String,
+    /// Of the trace, kept or not.
+    pub digest: u64,
+}
+
+pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
+    let world = World::new(settings, keep_trace);
+    let _ = world.create(Kind::ConfigMap, &name("meadow", "look"), look(0));
+    let mut operator = Some(Operator::start(&world));
+    for (at, event) in world.settings.events.clone() {
+        sleep_until(world.origin + at).await;
+        operator = happen(&world, operator, event).await;
+    }
+    sleep_until(world.origin + world.settings.quiet).await;
+    world.tell("from here on, nobody does anything");
+    for object in &world.settings.objects {
+        let _ = world.change(Kind::HelmRelease, &object.name, |found| {
+            if !world.settings.seed.is_multiple_of(4) {
+                found["spec"]["suspend"] = json!(false);
+            }
+        });
+    }
+    world.lock().disturbed = false;
+    oracle::wait_and_judge(&world).await;
+    drop(operator);
+    let (trace, digest) = world.trace();
+    let wrong = world.lock().wrong.clone();
+    Told { wrong, trace, digest }
+}
+
+async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) -> Option<Operator> {
+    match event {
+        Event::Crash { down } => {
+            if let Some(operator) = operator {
+                operator.crash(world);
+            }
+            sleep(down).await;
+            return Some(Operator::start(world));
+        }
+        Event::Restart => {
+            if let Some(operator) = operator {
+                operator.end(world).await;
+            }
+            return Some(Operator::start(world));
+        }
+        Event::Upgrade { release, version } => {
+            let config = json!({ "by": "hand" });
+            let labels = std::collections::BTreeMap::new();
+            let command = if history(world, &release).is_empty() {
+                Command::Install { version, config, labels, replace: false }
+            } else {
+                Command::Upgrade { version, config, labels, history_max: 10 }
+            };
+            tokio::spawn(stranger(Arc::clone(world), release, command));
+        }
+        Event::Rollback { release } => {
+            let records = history(world, &release);
+            let before = records.iter().rev().skip(1).find(|record| record.status == "superseded");
+            if let Some(before) = before {
+                let command = Command::Rollback { to: before.revision, history_max: 10 };
+                tokio::spawn(stranger(Arc::clone(world), release, command));
+            }
+        }
+        Event::Uninstall { release } => {
+            if !history(world, &release).is_empty() {
+                tokio::spawn(stranger(Arc::clone(world), release, Command::Uninstall));
+            }
+        }
+        Event::ConfigMap(shade) => {
+            world.tell(format_args!("user: values look are {shade}"));
+            let _ = world.change(Kind::ConfigMap, &name("meadow", "look"), |object| {
+                object["data"] = look(shade)["data"].clone();
+            });
+            for object in &world.settings.objects {
+                world.lock().ledger.renewed(&object.release);
+            }
+        }
+        Event::Spec(number, patch) => edit(world, number, &patch),
+        Event::Annotate(number, key, value) => annotate(world, number, key, &value),
+        Event::Delete(number) => {
+            let object = &world.settings.objects[number];
+            world.tell(format_args!("user: deletes {}", object.name.1));
+            world.delete(Kind::HelmRelease, &object.name);
+        }
+        Event::Create(number) => {
+            let object = &world.settings.objects[number];
+            let made = json!({ "metadata": {}, "spec": object.spec });
+            if world.create(Kind::HelmRelease, &object.name, made).is_ok() {
+                world.tell(format_args!("user: creates {} {}", object.name.1, object.spec));
+                world.lock().ledger.renewed(&object.release);
+            }
+        }
+    }
+    operator
+}
+
+fn look(shade: u64) -> Value {
+    json!({ "metadata": {}, "data": { "values.yaml": format!("look: {shade}\n") } })
+}
+
+fn release_of(world: &World, number: usize) -> Name {
+    world.settings.objects[number].release.clone()
+}
+
+fn edit(world: &World, number: usize, patch: &Value) {
+    let object = &world.settings.objects[number];
+    world.tell(format_args!("user: edits {}: {patch}", object.name.1));
+    let changed = world.change(Kind::HelmRelease, &object.name, |found| {
+        for (key, value) in patch.as_object().into_iter().flatten() {
+            found["spec"][key] = value.clone();
+        }
+    });
+    if changed.is_ok() {
+        world.lock().ledger.renewed(&release_of(world, number));
+    }
+}
+
+fn annotate(world: &World, number: usize, key: &str, value: &str) {
+    let object = &world.settings.objects[number];
+    world.tell(format_args!("user: annotates {}: {key}={value}", object.name.1));
+    let _ = world.change(Kind::HelmRelease, &object.name, |found| found["metadata"]["annotations"][key] = json!(value));
+    world.lock().ledger.renewed(&release_of(world, number));
+}
+
+/// The moment `seconds` from now.
+pub fn after(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}

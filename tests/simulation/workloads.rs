@@ -1,0 +1,177 @@
+//! What becomes of the objects that helm applies: the controllers and the node of the simulated cluster.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    records::Record,
+    scenario::Behaviour,
+    world::{Kind, Name, World},
+};
+
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// What a version of the chart is made of.
+pub fn objects(release: &str, version: &str) -> Vec<(Kind, String)> {
+    let mut objects = vec![(Kind::ConfigMap, format!("{release}-page")), (Kind::Deployment, release.to_owned())];
+    // Every other minor number has one object more, which the next takes away again.
+    if version.split('.').nth(1).and_then(|text| text.parse::<u32>().ok()).is_some_and(|minor| minor % 2 == 1) {
+        objects.push((Kind::ConfigMap, format!("{release}-extra")));
+    }
+    objects
+}
+
+/// Brings the objects of a revision into the cluster, and takes away those of `before` that it does not have.
+pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option<&Record>) {
+    for (kind, name) in &record.objects {
+        let key = (release.0.clone(), name.clone());
+        let labels = json!({ MANAGED_BY: "Helm" });
+        let annotations = json!({ "meta.helm.sh/release-name": release.1 });
+        if *kind == Kind::Deployment {
+            deployment(world, &key, record, &labels, &annotations);
+            continue;
+        }
+        let data = json!({ "version": record.version, "config": record.config.to_string() });
+        let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "data": data });
+        if world.create(*kind, &key, made).is_err() {
+            let _ = world.change(*kind, &key, |object| object["data"] = data);
+        }
+    }
+    for (kind, name) in before.iter().flat_map(|before| &before.objects) {
+        if !record.objects.iter().any(|object| object == &(*kind, name.clone())) {
+            let _ = world.remove(*kind, &(release.0.clone(), name.clone()));
+        }
+    }
+}
+
+fn deployment(world: &Arc<World>, key: &Name, record: &Record, labels: &Value, annotations: &Value) {
+    let spec = json!({ "replicas": 1, "template": { "version": record.version, "config": record.config } });
+    let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec });
+    let before = generation(world, key);
+    let there = world.create(Kind::Deployment, key, made).is_err();
+    if there {
+        let _ = world.change(Kind::Deployment, key, |object| object["spec"] = spec);
+    }
+    let now = generation(world, key);
+    if now != before {
+        let behaviour = world.settings.behaviour(&record.version);
+        tokio::spawn(live(Arc::clone(world), key.clone(), now, behaviour));
+    }
+}
+
+/// Uid and generation: what a controller acts on.
+fn generation(world: &World, key: &Name) -> Option<(String, i64)> {
+    let object = world.get(Kind::Deployment, key)?;
+    let meta = &object["metadata"];
+    Some((meta["uid"].as_str()?.to_owned(), meta["generation"].as_i64()?))
+}
+
+pub fn remove(world: &World, release: &Name, record: &Record) {
+    for (kind, name) in &record.objects {
+        let _ = world.remove(*kind, &(release.0.clone(), name.clone()));
+    }
+}
+
+pub fn is_healthy(world: &World, key: &Name) -> bool {
+    world.get(Kind::Deployment, key).is_some_and(|object| {
+        object["status"]["availableReplicas"] == 1
+            && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+    })
+}
+
+/// The version that a Deployment runs.
+pub fn version(world: &World, key: &Name) -> Option<String> {
+    Some(world.get(Kind::Deployment, key)?["spec"]["template"]["version"].as_str()?.to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Coming,
+    Ready,
+    Stuck,
+    NoQuota,
+}
+
+struct Life {
+    world: Arc<World>,
+    key: Name,
+    of: Option<(String, i64)>,
+}
+
+/// The time of one generation of a Deployment.
+async fn live(world: Arc<World>, key: Name, of: Option<(String, i64)>, behaviour: Behaviour) {
+    let life = Life { world, key, of };
+    life.world.lock().changing += 1;
+    course(&life, behaviour).await;
+    life.world.lock().changing -= 1;
+}
+
+async fn course(life: &Life, behaviour: Behaviour) {
+    sleep(Duration::from_millis(40)).await;
+    let after = |milliseconds: u64| sleep(Duration::from_millis(milliseconds));
+    life.enter(Stage::Coming);
+    match behaviour {
+        Behaviour::Good { ready } | Behaviour::Hooks { ready } | Behaviour::Late { ready } => {
+            after(ready).await;
+            life.enter(Stage::Ready);
+        }
+        Behaviour::Stuck { known } => {
+            after(known).await;
+            life.enter(Stage::Stuck);
+        }
+        Behaviour::Flapping { every, times } => {
+            for _ in 0..times {
+                after(every).await;
+                life.enter(Stage::Ready);
+                after(every).await;
+                life.enter(Stage::Coming);
+            }
+            after(every).await;
+            life.enter(Stage::Ready);
+        }
+        Behaviour::Outside => {
+            let heals = life.world.origin + life.world.settings.heals;
+            if tokio::time::Instant::now() < heals {
+                life.enter(Stage::NoQuota);
+                tokio::time::sleep_until(heals).await;
+            }
+            life.enter(Stage::Coming);
+            after(2000).await;
+            life.enter(Stage::Ready);
+        }
+        Behaviour::Never | Behaviour::Template | Behaviour::Invalid | Behaviour::HookFails => {}
+    }
+}
+
+impl Life {
+    fn enter(&self, stage: Stage) {
+        if generation(&self.world, &self.key) != self.of {
+            return;
+        }
+        let number = self.of.as_ref().map(|(_, number)| *number);
+        let mut status = json!({ "observedGeneration": number, "replicas": 1, "updatedReplicas": 1 });
+        match stage {
+            Stage::Coming => {}
+            Stage::Ready => {
+                status["availableReplicas"] = json!(1);
+                status["readyReplicas"] = json!(1);
+            }
+            Stage::Stuck => {
+                status["conditions"] = condition("Progressing", "False", "ProgressDeadlineExceeded", "slow");
+            }
+            Stage::NoQuota => {
+                let message = "pods \"unicorn\" is forbidden: exceeded quota: compute";
+                status["conditions"] = condition("ReplicaFailure", "True", "FailedCreate", message);
+            }
+        }
+        self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
+        let _ = self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status);
+    }
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!([{ "type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2027-01-15T08:00:00Z" }])
+}
