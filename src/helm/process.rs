@@ -135,10 +135,15 @@ fn start(order: Order, workspace: Option<Workspace>, counts: &Arc<Counts>) -> Re
     if let Some(directory) = directory {
         command.current_dir(directory);
     }
-    let mut child = command.spawn().map_err(|source| HelmError::Spawn { program: program.clone(), source })?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // Counted first: no process is ever there that is not counted, not even in its first moment.
     counts.started.fetch_add(1, Ordering::Relaxed);
     counts.running.fetch_add(1, Ordering::Relaxed);
+    let mut child = command.spawn().map_err(|source| {
+        counts.started.fetch_sub(1, Ordering::Relaxed);
+        counts.running.fetch_sub(1, Ordering::Relaxed);
+        HelmError::Spawn { program: program.clone(), source }
+    })?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
 
     let group = Arc::new(Group { leader: Pid::from_child(&child), reaped: Mutex::new(false) });
     let (done, ended) = oneshot::channel();
