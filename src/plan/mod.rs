@@ -28,6 +28,9 @@ use draft::{Decision, Draft};
 
 /// How long a status write is put off for an action that is normally followed by another pass at once.
 pub const SAY_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// The same for a place in the queue: waiting there is ordinary, and a hundred releases that are declared together would
+/// cost a hundred writes to say so.
+pub const SAY_QUEUED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What to do, what to remember, and why.
 #[must_use = "a plan that is not acted on is a release that stands still"]
@@ -72,7 +75,8 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         wake = wake.or_sooner(rules::look_again(snapshot));
     }
     if action.defers_status() {
-        wake = wake.or_sooner(snapshot.now.checked_add(SAY_AFTER).map_or(Wake::Never, Wake::At));
+        let after = if matches!(action, Action::Ask(_)) { SAY_QUEUED_AFTER } else { SAY_AFTER };
+        wake = wake.or_sooner(snapshot.now.checked_add(after).map_or(Wake::Never, Wake::At));
     }
     Plan { action, memory: draft.memory, because, notes: draft.notes, wake }
 }
