@@ -188,7 +188,9 @@ impl Show {
         if status["updatedReplicas"] != 2 || status["availableReplicas"] != 2 {
             return Err(format!("two pods of {colour} should be available: {status}").into());
         }
-        self.telling.seen(&format!("{colour}: revision {revision}, its page is served by 2 available pods"));
+        self.telling.seen(&format!(
+            "{colour}: revision {revision}, its page is in the cluster and 2 simulated pods are available"
+        ));
         Ok(())
     }
 
