@@ -20,6 +20,16 @@ use crate::{
     types::ObjectKey,
 };
 
+/// When the pass after an action is made.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// By the same task: what the action was for is there.
+    AtOnce,
+    /// By whatever wakes the object.
+    Later,
+}
+
 pub(super) async fn act(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -27,7 +37,7 @@ pub(super) async fn act(
     snapshot: &Snapshot,
     desired: Option<Box<Desired>>,
     plan: &Plan,
-) -> Result<(), ClusterError> {
+) -> Result<Followed, ClusterError> {
     let policy = match &snapshot.spec {
         Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy),
         Spec::Invalid { policy: None, .. } => None,
@@ -64,7 +74,11 @@ pub(super) async fn act(
                 inspect(context, key, policy, *revision);
             }
         }
-        Action::Ask(priority) => context.board.ask(key, *priority, context.inputs.has_hooks(key)),
+        Action::Ask(priority) => {
+            if context.board.ask(key, *priority, context.inputs.has_hooks(key)) {
+                return Ok(Followed::AtOnce);
+            }
+        }
         Action::Withdraw => context.board.withdraw(key),
         Action::Cancel => context.board.cancel(key),
         Action::Acknowledge { operation } => {
@@ -79,7 +93,7 @@ pub(super) async fn act(
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
         Action::Unlock { revision } => unlock(context, policy, *revision).await?,
     }
-    Ok(())
+    Ok(Followed::Later)
 }
 
 fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired, anew: bool) {

@@ -98,8 +98,9 @@ impl Board {
     }
 
     /// Queues for the pool of runs with hooks, or for the other. A place that is there already gets the more urgent
-    /// priority.
-    pub fn ask(&self, key: &ObjectKey, priority: Priority, hooks: bool) {
+    /// priority. `true` when the slot is granted at once, which wakes nobody.
+    #[must_use]
+    pub fn ask(&self, key: &ObjectKey, priority: Priority, hooks: bool) -> bool {
         let mut inner = self.lock();
         let ticket = inner.tickets;
         inner.tickets += 1;
@@ -113,9 +114,12 @@ impl Board {
                 inner.seats.insert(key.clone(), Seat::Queued { priority, ticket, hooks });
             }
         }
-        let granted = inner.grant(self.slots);
+        let mut granted = inner.grant(self.slots);
         drop(inner);
+        let others = granted.len();
+        granted.retain(|other| other != key);
         self.wake(&granted);
+        granted.len() < others
     }
 
     /// Gives back a place in the queue or a slot that is not used.
@@ -307,14 +311,14 @@ mod tests {
     #[test]
     fn one_grant_is_given_ahead_of_a_free_slot_and_the_next_after_an_end() {
         let (board, woken) = board(1);
-        for name in ["a", "b", "c"] {
-            board.ask(&key("n", name), Priority::Changed, false);
-        }
-        assert_eq!(*woken.lock().unwrap(), [key("n", "a"), key("n", "b")]);
+        let granted = ["a", "b", "c"].map(|name| board.ask(&key("n", name), Priority::Changed, false));
+        assert_eq!(granted, [true, true, false]);
+        assert_eq!(*woken.lock().unwrap(), [], "who asks is told by the answer");
         assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
         assert_eq!(board.flight(&key("n", "c")), Flight::Queued);
         board.end(&key("n", "a"), outcome("1"));
         assert_eq!(board.flight(&key("n", "c")), Flight::Granted);
+        assert_eq!(*woken.lock().unwrap(), [key("n", "c"), key("n", "a")]);
         assert!(matches!(board.flight(&key("n", "a")), Flight::Ended(_)));
         board.acknowledge(&key("n", "a"), "other");
         assert!(matches!(board.flight(&key("n", "a")), Flight::Ended(_)));
@@ -325,11 +329,11 @@ mod tests {
     #[test]
     fn urgent_goes_first_then_the_namespace_with_less_at_work() {
         let (board, _) = board(1);
-        board.ask(&key("busy", "1"), Priority::Changed, false);
-        board.ask(&key("busy", "2"), Priority::Changed, false);
-        board.ask(&key("busy", "3"), Priority::Retry, false);
-        board.ask(&key("calm", "4"), Priority::Retry, false);
-        board.ask(&key("busy", "5"), Priority::Repair, false);
+        let _ = board.ask(&key("busy", "1"), Priority::Changed, false);
+        let _ = board.ask(&key("busy", "2"), Priority::Changed, false);
+        let _ = board.ask(&key("busy", "3"), Priority::Retry, false);
+        let _ = board.ask(&key("calm", "4"), Priority::Retry, false);
+        let _ = board.ask(&key("busy", "5"), Priority::Repair, false);
         board.withdraw(&key("busy", "2"));
         assert_eq!(board.flight(&key("busy", "5")), Flight::Granted);
         board.withdraw(&key("busy", "5"));
@@ -341,13 +345,13 @@ mod tests {
         let (board, _) = board(1);
         let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
         for name in &names {
-            board.ask(&key("n", name), Priority::Changed, true);
+            let _ = board.ask(&key("n", name), Priority::Changed, true);
             let started = board.start(&key("n", name), name, true, Box::new(Deaf));
             // Eight run, and one is granted ahead.
             assert_eq!(started, board.occupancy().running <= 9 && board.occupancy().queued == 0, "{name}");
         }
         assert_eq!(board.occupancy(), Occupancy { running: 9, queued: 11, ..Occupancy::default() });
-        board.ask(&key("n", "plain"), Priority::Changed, false);
+        let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
     }
 
@@ -355,7 +359,7 @@ mod tests {
     fn nothing_is_kept_of_an_object_that_is_gone() {
         let (board, _) = board(2);
         for name in ["running", "waiting"] {
-            board.ask(&key("n", name), Priority::Changed, false);
+            let _ = board.ask(&key("n", name), Priority::Changed, false);
         }
         assert!(board.start(&key("n", "running"), "1", false, Box::new(Deaf)));
         board.forget(&key("n", "running"));
@@ -368,10 +372,10 @@ mod tests {
     #[test]
     fn a_closed_board_grants_nothing_and_keeps_what_ended() {
         let (board, _) = board(2);
-        board.ask(&key("n", "a"), Priority::Changed, false);
+        let _ = board.ask(&key("n", "a"), Priority::Changed, false);
         assert!(board.start(&key("n", "a"), "1", false, Box::new(Deaf)));
         board.close();
-        board.ask(&key("n", "b"), Priority::Repair, false);
+        let _ = board.ask(&key("n", "b"), Priority::Repair, false);
         assert!(!board.start(&key("n", "b"), "2", false, Box::new(Deaf)));
         board.end(&key("n", "a"), outcome("1"));
         assert_eq!(board.occupancy(), Occupancy { queued: 1, ended: 1, ..Occupancy::default() });

@@ -7,6 +7,7 @@
 mod act;
 mod aftermath;
 mod board;
+mod census;
 mod definitions;
 mod dependencies;
 mod gather;
@@ -55,6 +56,7 @@ use crate::{
     release::{Records, Snapshot, SpecDefaults, View},
     types::{ObjectKey, ReleaseKey},
 };
+use census::Census;
 use inputs::InputsIndex;
 use judging::Judging;
 use payloads::Payloads;
@@ -107,6 +109,7 @@ pub struct Context {
     inputs: InputsIndex,
     payloads: Payloads,
     judging: Judging,
+    census: Census,
     helm_slots: Semaphore,
     hook_slots: Semaphore,
     learning: Mutex<HashSet<Ref>>,
@@ -222,26 +225,7 @@ impl Context {
         self.metrics.helm_running.set(gauge(running));
         let dropped = self.events.dropped();
         self.metrics.events_dropped.inc_by(dropped.saturating_sub(self.metrics.events_dropped.get()));
-        self.count_releases();
-    }
-
-    fn count_releases(&self) {
-        let (mut ready, mut quarantined) = ([("True", 0), ("False", 0), ("Unknown", 0)], 0);
-        for object in self.main.store().state() {
-            let status = object.status.as_ref();
-            let condition = status.and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
-            let said = condition.map_or("Unknown", |condition| condition.status.as_str());
-            for (name, count) in &mut ready {
-                *count += i64::from(*name == said);
-            }
-            let desired = status.and_then(|status| status.desired.as_ref()).map(|desired| &desired.digest);
-            let held = status.is_some_and(|status| status.quarantined.iter().any(|q| Some(&q.digest) == desired));
-            quarantined += i64::from(held);
-        }
-        for (name, count) in ready {
-            self.metrics.releases.with_label_values(&[name]).set(count);
-        }
-        self.metrics.quarantined.set(quarantined);
+        self.census.tell(&self.metrics);
     }
 
     fn passed(&self, key: &ObjectKey) {
@@ -263,6 +247,7 @@ impl Context {
         self.values.refer(key, Vec::new());
         self.board.forget(key);
         self.judging.forget(key);
+        self.census.forget(key);
         self.passed(key);
         if let Some(release) = release {
             self.payloads.give_up(release);

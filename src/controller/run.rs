@@ -114,6 +114,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         inputs: super::inputs::InputsIndex::default(),
         payloads: super::payloads::Payloads::default(),
         judging: super::judging::Judging::default(),
+        census: super::census::Census::default(),
         learning: Mutex::default(),
         wakes,
         tasks: TaskTracker::new(),

@@ -20,7 +20,7 @@ pub struct Metrics {
     pub operations: IntCounterVec,
     /// Failed runs, by class.
     pub failures: IntCounterVec,
-    /// Releases by the status of Ready.
+    /// Releases by what the last pass of this process said of Ready.
     pub releases: IntGaugeVec,
     pub quarantined: IntGauge,
     pub helm_started: IntCounter,
@@ -55,8 +55,10 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
-        let releases =
-            IntGaugeVec::new(Opts::new("releases", "Releases by the status of their Ready condition."), &["ready"])?;
+        let releases = IntGaugeVec::new(
+            Opts::new("releases", "Releases that this process has looked at, by the status of their Ready condition."),
+            &["ready"],
+        )?;
         registry.register(Box::new(releases.clone()))?;
         Ok(Self {
             passes: counters("reconciles_total", "Passes over a release, by result.", &["result"])?,

@@ -47,8 +47,8 @@ fn whole_second(moment: Timestamp) -> Timestamp {
     Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
-pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan) -> Vec<Condition> {
-    let Saying { ready, reason, message, reconciling, stalled } = say(&plan.because);
+pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan, saying: Saying) -> Vec<Condition> {
+    let Saying { ready, reason, message, reconciling, stalled } = saying;
     let generation = snapshot.object.generation;
     let mut writer = Writer { before, generation, now: snapshot.now, out: Vec::new() };
     writer.put(ConditionType::Ready, ready, reason, message.clone());
@@ -88,12 +88,13 @@ fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
 /// Whether helm has the desired digest deployed.
 fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: &str) {
     let Some(desired) = &plan.memory.desired else { return };
-    let Some(newest) = snapshot.records.is().and_then(|records| records.newest()) else { return };
     if let Because::Running { .. } = plan.because {
-        // What the records say in the middle of a run is over before anybody reads it.
+        // What the records say in the middle of a run is over before anybody reads it, and the first record of a
+        // release is no news that would be worth a write.
         writer.put(ConditionType::Released, Truth::Unknown, Reason::Progressing, bounded(message, DETAIL_MAX_BYTES));
         return;
     }
+    let Some(newest) = snapshot.records.is().and_then(|records| records.newest()) else { return };
     let reached =
         newest.status == crate::release::RecordStatus::Deployed && newest.digest.as_ref() == Some(&desired.digest);
     if reached {

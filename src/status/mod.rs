@@ -12,6 +12,7 @@ mod words;
 pub use event::{Event, EventKind};
 pub use reason::Reason;
 pub use text::bounded;
+pub use words::Truth;
 
 use crate::{
     api::{ConditionType, HelmReleaseStatus},
@@ -24,6 +25,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rendered {
     pub status: HelmReleaseStatus,
+    /// What the status says of Ready.
+    pub ready: Truth,
     /// Told after the status was written, once.
     pub events: Vec<Event>,
 }
@@ -36,10 +39,12 @@ pub fn render(previous: Option<&HelmReleaseStatus>, snapshot: &Snapshot, plan: &
         Spec::Invalid { policy: None, .. } => None,
     };
     let before = previous.map_or(&[][..], |status| &status.conditions[..]);
-    status.conditions = conditions::all(before, snapshot, plan);
+    let saying = words::say(&plan.because);
+    let truth = saying.ready;
+    status.conditions = conditions::all(before, snapshot, plan, saying);
     let ready = |conditions: &[_]| conditions::find(conditions, ConditionType::Ready).cloned();
     let events = event::all(ready(before).as_ref(), ready(&status.conditions).as_ref(), plan);
-    Rendered { status, events }
+    Rendered { status, ready: truth, events }
 }
 
 /// Says of an object that cannot even be read what is wrong with it, without touching the rest of its status.

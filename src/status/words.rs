@@ -14,14 +14,14 @@ const MESSAGE_MAX_BYTES: usize = 1024;
 
 /// Status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Truth {
+pub enum Truth {
     True,
     False,
     Unknown,
 }
 
 impl Truth {
-    pub(super) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
             Self::False => "False",

@@ -104,7 +104,7 @@ impl Show {
         let begin = Instant::now();
         let operator = Operator::start(&Settings {
             program: env!("CARGO_BIN_EXE_helm-release-operator").into(),
-            kubeconfig: sandbox.kubeconfig_path(),
+            access: Access::Kubeconfig(sandbox.kubeconfig_path()),
             namespaces: Vec::new(),
             helm: helm.clone(),
             data: folder.path().join("data"),

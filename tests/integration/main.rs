@@ -15,6 +15,7 @@ mod crash;
 mod definitions;
 mod deletion;
 mod dependencies;
+mod deployment;
 mod helm3;
 mod history;
 mod idle;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 18] = [
+    let rooms: [(&str, &[(&str, Test)]); 19] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
@@ -70,6 +71,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
         ("dependencies", dependencies::TESTS),
+        ("deployment", deployment::TESTS),
         ("ownership", ownership::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),

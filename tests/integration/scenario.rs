@@ -22,7 +22,7 @@ pub(crate) use play::{Test, play, remember_panics};
 
 use crate::ground::Land;
 use crate::stage::status::{condition, is_ready};
-use crate::stage::{Failure, Log, Operator, Settings};
+use crate::stage::{Access, Failure, Log, Operator, Settings};
 
 /// How long something may take that has to happen; many times what it takes on a machine that is not busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl<'a> Scenario<'a> {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             program: OPERATOR.into(),
-            kubeconfig: self.path("kubeconfig"),
+            access: Access::Kubeconfig(self.path("kubeconfig")),
             namespaces: vec![self.namespace.clone()],
             helm: self.land.helm.clone(),
             data: self.path("data"),

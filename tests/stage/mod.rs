@@ -12,7 +12,7 @@ pub(crate) mod status;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use log::Log;
-pub(crate) use operator::{Operator, Settings, play_role};
+pub(crate) use operator::{Access, Operator, Settings, play_role};
 
 /// What stops a story.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

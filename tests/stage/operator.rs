@@ -50,11 +50,54 @@ pub(crate) fn play_role() {
     std::process::exit(127);
 }
 
+/// Gives a process the view that a pod has of its service account, and becomes what follows. The mount is seen by
+/// nobody else.
+const POD: &str = "mount -t tmpfs tmpfs /var/run && mkdir -p /var/run/secrets/kubernetes.io \
+    && ln -s \"$1\" /var/run/secrets/kubernetes.io/serviceaccount && shift && exec \"$@\"";
+
+/// How an operator finds its API server.
+#[derive(Clone)]
+pub(crate) enum Access {
+    Kubeconfig(PathBuf),
+    /// As in a pod, where the leader of several acts: the folder has `token`, `ca.crt` and `namespace`.
+    Pod {
+        folder: PathBuf,
+        host: String,
+        port: String,
+    },
+}
+
+impl Access {
+    /// Whether this machine lets a process have a mount of its own.
+    pub(crate) fn can_play_a_pod() -> bool {
+        let tried = Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/var/run"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    }
+
+    /// The program that stands between the leash and the operator, with its arguments.
+    fn wrapping(&self) -> Vec<OsString> {
+        match self {
+            Self::Kubeconfig(_) => Vec::new(),
+            Self::Pod { folder, .. } => {
+                let shell = ["unshare", "--mount", "sh", "-c", POD, "pod"].map(OsString::from);
+                shell.into_iter().chain([folder.into()]).collect()
+            }
+        }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::Kubeconfig(_) => Vec::new(),
+            Self::Pod { host, port, .. } => vec![("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)],
+        }
+    }
+}
+
 /// How an operator is started.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) program: PathBuf,
-    pub(crate) kubeconfig: PathBuf,
+    pub(crate) access: Access,
     /// None: the whole cluster.
     pub(crate) namespaces: Vec<String>,
     pub(crate) helm: PathBuf,
@@ -71,7 +114,9 @@ impl Settings {
         let mut add = |flag: &str, value: &dyn AsRef<std::ffi::OsStr>| {
             arguments.extend([flag.into(), value.as_ref().to_owned()]);
         };
-        add("--kubeconfig", &self.kubeconfig);
+        if let Access::Kubeconfig(file) = &self.access {
+            add("--kubeconfig", file);
+        }
         self.namespaces.iter().for_each(|namespace| add("--watch-namespace", namespace));
         add("--helm", &self.helm);
         add("--data-dir", &self.data);
@@ -82,6 +127,9 @@ impl Settings {
         add("--log-format", &"json");
         add("--log-level", &self.log_level);
         add("--user-agent-suffix", &self.suffix);
+        if matches!(self.access, Access::Pod { .. }) {
+            arguments.push("--leader-elect".into());
+        }
         arguments
     }
 }
@@ -98,11 +146,13 @@ impl Operator {
     pub(crate) fn spawn(settings: &Settings) -> io::Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .args([ROLE, &std::process::id().to_string()])
+            .args(settings.access.wrapping())
             .arg(&settings.program)
             .args(settings.arguments())
             // Nothing of the user's reaches the operator: no other cluster, no settings of helm.
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(settings.access.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
