@@ -3,6 +3,8 @@
 //! One sandbox is shared by all scenarios and started by the first that needs it. Each scenario has its own namespace,
 //! operator process, proxy and chart repository, so they run side by side and may kill and count as they like.
 
+#[path = "../contract/mod.rs"]
+mod contract;
 mod ground;
 mod scenario;
 #[path = "../stage/mod.rs"]
@@ -11,6 +13,8 @@ mod stage;
 mod admission;
 mod budget;
 mod charts;
+#[path = "contract.rs"]
+mod contracts;
 mod crash;
 mod definitions;
 mod deletion;
@@ -62,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 19] = [
+    let rooms: [(&str, &[(&str, Test)]); 20] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
@@ -76,6 +80,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),
         ("charts", charts::TESTS),
+        ("contract", contracts::TESTS),
         ("crash", crash::TESTS),
         ("definitions", definitions::TESTS),
         ("scope", scope::TESTS),
