@@ -149,7 +149,8 @@ async fn deploy(
             return Err(other);
         }
     }
-    if let Some(mut current) = current.filter(|current| current.status == "deployed") {
+    // Also where it had failed.
+    if let Some(mut current) = current {
         current.update(&world, &release, "superseded", "Upgrade complete");
         process.work(1, 40).await.map_err(|cut| match cut {
             Cut::Told { .. } => Cut::Dead { ours: true },

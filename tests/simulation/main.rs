@@ -5,7 +5,10 @@
 //! client, helm, the chart repository, the controllers of the cluster, and time. Only kube's applier is left out: it
 //! polls passes in the order in which a map lies, and a seed would not replay.
 
+#[path = "../contract/mod.rs"]
+mod behaviours;
 mod charts;
+mod contract;
 mod helm;
 mod ledger;
 mod operator;
@@ -67,8 +70,10 @@ fn main() -> ExitCode {
         told.wrong.iter().for_each(|wrong| println!("seed {seed}: {wrong}"));
         return summary(1, u64::from(!told.wrong.is_empty()));
     }
+    let broken = contract::broken();
+    broken.iter().for_each(|story| println!("contract of helm: {story}"));
     let next = AtomicU64::new(asked.first);
-    let failed = AtomicU64::new(0);
+    let failed = AtomicU64::new(broken.len() as u64);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let began = Instant::now();
     std::thread::scope(|scope| {

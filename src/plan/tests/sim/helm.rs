@@ -31,19 +31,28 @@ impl World {
             }
             Stage::Pending if operation.kind != OperationKind::Uninstall => {
                 self.live = self.newest().map(|newest| newest.colour);
-                let newest = self.next() - 1;
-                for revision in &mut self.revisions {
-                    let record = &mut revision.record;
-                    if record.revision != newest && record.status == RecordStatus::Deployed {
-                        record.status = RecordStatus::Superseded;
-                    }
-                }
+                self.supersede(&operation);
                 Stage::Superseding
             }
             Stage::Pending | Stage::Superseding => return false,
         };
         self.running = Some((operation, stage));
         true
+    }
+
+    /// A rollback supersedes all that are deployed, an upgrade the one that it compares with: also a failed one, where
+    /// none is deployed.
+    fn supersede(&mut self, operation: &Operation) {
+        let newest = self.next() - 1;
+        let deployed = self.records().deployed().map(|record| record.revision);
+        let compared = self.revisions.iter().rev().map(|r| r.record.revision).find(|revision| *revision != newest);
+        let upgraded = deployed.or(compared).filter(|_| operation.kind == OperationKind::Upgrade);
+        for revision in self.revisions.iter_mut().filter(|r| r.record.revision != newest) {
+            let record = &mut revision.record;
+            if record.status == RecordStatus::Deployed || Some(record.revision) == upgraded {
+                record.status = RecordStatus::Superseded;
+            }
+        }
     }
 
     pub(super) fn helm_create(&mut self, operation: &Operation) {
