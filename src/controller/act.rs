@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Context,
     aftermath::read_payload,
-    gather,
+    gather, leftovers,
     operate::{Attempt, Brake, operate},
     prepare,
 };
@@ -13,7 +13,7 @@ use crate::{
     api::HelmRelease,
     cluster::{ClusterError, RecordData},
     helm::{self, Stop},
-    plan::{Action, Plan},
+    plan::{Action, Because, Plan},
     release::{
         Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OwnerId, Policy, RecordStatus, Snapshot, Spec,
     },
@@ -43,15 +43,7 @@ pub(super) async fn act(
         Spec::Invalid { policy: None, .. } => None,
     };
     match &plan.action {
-        Action::Idle => {
-            if matches!(plan.because, crate::plan::Because::Good { .. }) {
-                // What only an attempt needs is let go of: the values, and the members that status names as well.
-                context.inputs.settle(key);
-                if let Some(policy) = policy {
-                    context.payloads.settle(&policy.key());
-                }
-            }
-        }
+        Action::Idle => settle(context, key, policy, plan),
         Action::AddFinalizer => {
             let with = context.requests.add_finalizer(&object.metadata).await?;
             context.main.observe(with);
@@ -91,9 +83,25 @@ pub(super) async fn act(
             }
         }
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
+        Action::Clear { revisions } => {
+            if let Some(desired) = desired {
+                leftovers::clear(context, key, object, &desired, revisions);
+            }
+        }
         Action::Unlock { revision } => unlock(context, policy, *revision).await?,
     }
     Ok(Followed::Later)
+}
+
+/// Lets go of what only an attempt needs: the values, and the members that status names as well.
+fn settle(context: &Context, key: &ObjectKey, policy: Option<&Policy>, plan: &Plan) {
+    if !matches!(plan.because, Because::Good { .. }) {
+        return;
+    }
+    context.inputs.settle(key);
+    if let Some(policy) = policy {
+        context.payloads.settle(&policy.key());
+    }
 }
 
 fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired, anew: bool) {

@@ -82,7 +82,7 @@ async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
 }
 
 /// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.
-fn keeps(object: &serde_json::Value) -> bool {
+pub(super) fn keeps(object: &serde_json::Value) -> bool {
     let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
     policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
 }
@@ -117,6 +117,17 @@ pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revisi
     let payload = payload(context, release, revision, &record).await;
     observe(context, release, &payload.members).await.ok()?;
     Some(payload)
+}
+
+/// The objects of a revision; `None` when its record is gone or cannot be read.
+pub(super) async fn members(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+) -> Result<Option<Vec<Member>>, ClusterError> {
+    let Some(record) = context.requests.read_record_data(release, revision).await? else { return Ok(None) };
+    let payload = payload(context, release, revision, &record).await;
+    Ok((payload.action != ForeignAction::Unreadable).then_some(payload.members))
 }
 
 async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {

@@ -13,6 +13,7 @@ mod dependencies;
 mod gather;
 mod inputs;
 mod judging;
+mod leftovers;
 mod look;
 mod operate;
 mod pass;
@@ -59,6 +60,7 @@ use crate::{
 use census::Census;
 use inputs::InputsIndex;
 use judging::Judging;
+use leftovers::Clearing;
 use payloads::Payloads;
 
 /// The longest delay after passes that failed in a row.
@@ -110,6 +112,7 @@ pub struct Context {
     payloads: Payloads,
     judging: Judging,
     census: Census,
+    clearing: Clearing,
     helm_slots: Semaphore,
     hook_slots: Semaphore,
     learning: Mutex<HashSet<Ref>>,

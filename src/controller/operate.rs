@@ -248,7 +248,7 @@ fn no_helm(error: &NoHelm) -> Ended {
     Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message })
 }
 
-fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {
+pub(super) fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {
     let name = desired
         .and_then(|desired| desired.service_account.clone())
         .or_else(|| context.settings.defaults.service_account.clone());

@@ -115,6 +115,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         payloads: super::payloads::Payloads::default(),
         judging: super::judging::Judging::default(),
         census: super::census::Census::default(),
+        clearing: super::leftovers::Clearing::default(),
         learning: Mutex::default(),
         wakes,
         tasks: TaskTracker::new(),

@@ -34,6 +34,11 @@ pub enum Action {
     Mark {
         revision: u32,
     },
+    /// Delete the objects of these revisions, none of which became good, that the newest does not have. A task, not
+    /// awaited.
+    Clear {
+        revisions: Vec<u32>,
+    },
     /// A helm process died over this record: set it to failed, so that helm works on the release again.
     Unlock {
         revision: u32,
@@ -53,6 +58,7 @@ impl Action {
             | Self::Cancel
             | Self::Acknowledge { .. }
             | Self::Mark { .. }
+            | Self::Clear { .. }
             | Self::Unlock { .. } => false,
         }
     }

@@ -2,7 +2,7 @@
 //! on every pass.
 
 use super::{Action, Because, Plan, Wake};
-use crate::release::{Claim, DependencyState, Flight, OperationKind, Record, Records, Snapshot, Spec};
+use crate::release::{Claim, DependencyState, Flight, Operation, OperationKind, Record, Records, Snapshot, Spec};
 
 /// What is wrong with a plan; empty when nothing is.
 #[must_use]
@@ -16,43 +16,18 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     let records = snapshot.records.is();
     let newest = records.and_then(Records::newest);
     match &plan.action {
-        Action::Start(operation) => {
-            must(snapshot.flight == Flight::Granted, "helm starts only with a slot in hand");
-            must(plan.memory.operation.as_ref() == Some(operation), "the intent is in memory before helm starts");
-            must(records.is_some(), "helm starts only on a complete view of the records");
-            must(snapshot.claim == Claim::Ours, "helm starts only for the owner of the release");
-            let uninstall = operation.kind == OperationKind::Uninstall;
-            let valid = matches!(snapshot.spec, Spec::Valid(_));
-            must(valid || uninstall, "an invalid spec starts nothing but a removal");
-            if let Spec::Valid(policy) = &snapshot.spec {
-                must(!policy.suspend || snapshot.object.deleting, "a suspended release is left alone");
-            }
-            let digest = operation.digest.as_ref();
-            let deploys = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
-            let quarantined = digest.is_some_and(|digest| plan.memory.quarantine_of(digest).is_some());
-            must(!(deploys && quarantined), "a quarantined digest is not tried again");
-            let held = snapshot.cycle.is_some()
-                || snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
-            must(!(deploys && held), "an install or upgrade waits for its dependencies");
-            must(!(deploys && digest.is_none()), "an install or upgrade names its digest");
-            let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
-            let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");
-            must(
-                !(uninstall && was_good && !removing),
-                "a release that was good once is never uninstalled to repair it",
-            );
-            let busy = newest.is_some_and(|newest| newest.status.is_pending());
-            must(!busy || uninstall, "helm does not start over a record that another run holds");
-            let back = operation.target.and_then(|to| records?.get(to));
-            let way_back = operation.kind != OperationKind::Rollback || back.is_some_and(Record::is_verified);
-            must(way_back, "a rollback goes to a revision that was verified");
-        }
+        Action::Start(operation) => start(snapshot, plan, operation, &mut must),
         Action::Acknowledge { .. } => must(matches!(snapshot.flight, Flight::Ended(_)), "only an end is acknowledged"),
         Action::Cancel => must(matches!(snapshot.flight, Flight::Running { .. }), "only a run is cancelled"),
         Action::RemoveFinalizer => must(snapshot.object.deleting, "the finalizer stays while the object lives"),
         Action::AddFinalizer => must(!snapshot.object.deleting, "a deleted object gets no finalizer"),
         Action::Mark { revision } => {
             must(records.is_some_and(|r| r.get(*revision).is_some()), "only a revision that is there is marked");
+        }
+        Action::Clear { revisions } => {
+            let bad = |revision: &u32| records.and_then(|r| r.get(*revision)).is_some_and(|r| !r.is_verified());
+            must(revisions.iter().all(bad), "nothing of a revision that was good is cleared away");
+            must(newest.is_some_and(Record::is_verified), "only a good release is cleared of what is left over");
         }
         Action::Unlock { revision } => {
             let pending = records.and_then(|r| r.get(*revision)).is_some_and(|r| r.status.is_pending());
@@ -71,4 +46,36 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
         must(soon, "a wake lies ahead");
     }
     wrong
+}
+
+/// What must hold for every start of helm.
+fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut impl FnMut(bool, &str)) {
+    let records = snapshot.records.is();
+    let newest = records.and_then(Records::newest);
+    must(snapshot.flight == Flight::Granted, "helm starts only with a slot in hand");
+    must(plan.memory.operation.as_ref() == Some(operation), "the intent is in memory before helm starts");
+    must(records.is_some(), "helm starts only on a complete view of the records");
+    must(snapshot.claim == Claim::Ours, "helm starts only for the owner of the release");
+    let uninstall = operation.kind == OperationKind::Uninstall;
+    let valid = matches!(snapshot.spec, Spec::Valid(_));
+    must(valid || uninstall, "an invalid spec starts nothing but a removal");
+    if let Spec::Valid(policy) = &snapshot.spec {
+        must(!policy.suspend || snapshot.object.deleting, "a suspended release is left alone");
+    }
+    let digest = operation.digest.as_ref();
+    let deploys = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
+    let quarantined = digest.is_some_and(|digest| plan.memory.quarantine_of(digest).is_some());
+    must(!(deploys && quarantined), "a quarantined digest is not tried again");
+    let held = snapshot.cycle.is_some()
+        || snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
+    must(!(deploys && held), "an install or upgrade waits for its dependencies");
+    must(!(deploys && digest.is_none()), "an install or upgrade names its digest");
+    let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
+    let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");
+    must(!(uninstall && was_good && !removing), "a release that was good once is never uninstalled to repair it");
+    let busy = newest.is_some_and(|newest| newest.status.is_pending());
+    must(!busy || uninstall, "helm does not start over a record that another run holds");
+    let back = operation.target.and_then(|to| records?.get(to));
+    let way_back = operation.kind != OperationKind::Rollback || back.is_some_and(Record::is_verified);
+    must(way_back, "a rollback goes to a revision that was verified");
 }

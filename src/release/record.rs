@@ -15,6 +15,9 @@ pub const LABEL_OWNER: &str = "helmrelease.dev/owner";
 pub const LABEL_REVISION: &str = "helmrelease.dev/revision";
 /// Label: set to the record's own number after the revision was judged good.
 pub const LABEL_VERIFIED: &str = "helmrelease.dev/verified";
+/// Put on the record of a revision that never became good once what it left behind is removed; its value is the number
+/// of the revision, because helm copies labels.
+pub const LABEL_CLEARED: &str = "helmrelease.dev/cleared";
 
 /// The state of a revision, as helm 3 and 4 write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,6 +113,9 @@ pub struct Record {
     /// The value of [`LABEL_VERIFIED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<u32>,
+    /// The value of [`LABEL_CLEARED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared: Option<u32>,
     /// When helm last wrote the record, in seconds since 1970.
     #[serde(default)]
     pub written: i64,
@@ -124,6 +130,11 @@ impl Record {
     /// Judged good once. A mark copied from another revision does not count.
     pub fn is_verified(&self) -> bool {
         self.verified == Some(self.revision)
+    }
+
+    /// What it left behind was removed. A mark copied from another revision does not count.
+    pub fn is_cleared(&self) -> bool {
+        self.cleared == Some(self.revision)
     }
 }
 
@@ -213,6 +224,7 @@ mod tests {
             owner: None,
             stamp: Some(revision),
             verified: verified.then_some(revision),
+            cleared: None,
             written: 0,
         }
     }

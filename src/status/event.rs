@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Longest note of an event, in bytes: the limit of the events API.
-const NOTE_MAX_BYTES: usize = 1024;
+pub const NOTE_MAX_BYTES: usize = 1024;
 
 /// Whether somebody should look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ mod reason;
 mod text;
 mod words;
 
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, NOTE_MAX_BYTES};
 pub use reason::Reason;
 pub use text::bounded;
 pub use words::Truth;

@@ -12,10 +12,11 @@ use helm_release_operator::controller::{Program, RunsHelm};
 use helm_release_operator::helm::{Auth, ClusterAccess, RunnerSettings};
 use helm_release_operator::types::{Namespace, ReleaseKey, ReleaseName};
 use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
+use sandbox::wait;
 use serde_json::json;
 
 use crate::contract::{Flavour, Ground, Halt, Moment, STORIES, play};
-use crate::scenario::{OPERATOR, Scenario, skip};
+use crate::scenario::{OPERATOR, PATIENCE, Scenario, skip};
 use crate::tests;
 
 tests![helm_4_keeps_its_contract, helm_3_keeps_its_contract];
@@ -80,9 +81,8 @@ impl<'a> RealHelm<'a> {
 }
 
 async fn reached(rule: RuleHandle) {
-    while rule.hits() == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let hit = tokio::task::spawn_blocking(move || wait::until(PATIENCE, || (rule.hits() > 0).then_some(())));
+    assert_eq!(hit.await.unwrap(), Some(()), "helm does not get there");
 }
 
 impl Ground for RealHelm<'_> {

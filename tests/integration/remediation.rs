@@ -3,7 +3,7 @@
 use helm_release_operator::api::{HelmRelease, HistoryResult, OperationKind};
 use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::stage::status::condition;
 use crate::tests;
@@ -19,6 +19,7 @@ tests![
     first_version_that_is_broken_is_kept_and_corrected,
     first_version_that_recovers_becomes_ready_without_another_revision,
     values_of_a_source_are_rolled_back_too,
+    what_a_failed_version_left_behind_is_deleted_once_the_release_is_good,
 ];
 
 /// Quarantined at its first failure, after a short time.
@@ -195,4 +196,29 @@ fn values_of_a_source_are_rolled_back_too(s: &Scenario<'_>) {
     s.supply("ConfigMap", "given", "values.yaml", "outcome: ready\nmessage: better\n");
     s.ready("a");
     assert_eq!(s.config("a", "message"), "better");
+}
+
+fn what_a_failed_version_left_behind_is_deleted_once_the_release_is_good(s: &Scenario<'_>) {
+    let config_map = |name: &str, policy: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  annotations: {{{policy}}}\n")
+    };
+    let more = format!("{}---\n{}", config_map("extra", ""), config_map("kept", "helm.sh/resource-policy: keep"));
+    s.repository.publish(&chart("1.5.0").file("templates/more.yaml", more));
+    let operator = s.operate();
+    let spec =
+        |version, values| web(version, json!({ "upgrade": { "onFailure": "Keep", "retries": 0 }, "values": values }));
+    s.declare("a", &spec("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.declare("a", &spec("1.5.0", json!({ "replicas": -1 })));
+    s.refused("a", "UpgradeFailed");
+    assert!(s.object("/api/v1", "configmaps", "extra").is_some(), "helm made it before it failed");
+
+    s.declare("a", &spec("1.1.0", json!({})));
+    s.deployed("a", 3);
+    let note = s.event("a", "LeftOversDeleted");
+    assert!(note.contains("ConfigMap") && note.contains("extra") && !note.contains("kept"), "{note}");
+    assert!(s.object("/api/v1", "configmaps", "extra").is_none());
+    assert!(s.object("/api/v1", "configmaps", "kept").is_some());
+    stays(s, &operator, "a");
 }

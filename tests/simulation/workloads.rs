@@ -28,7 +28,8 @@ pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option
     for (kind, name) in &record.objects {
         let key = (release.0.clone(), name.clone());
         let labels = json!({ MANAGED_BY: "Helm" });
-        let annotations = json!({ "meta.helm.sh/release-name": release.1 });
+        let annotations =
+            json!({ "meta.helm.sh/release-name": release.1, "meta.helm.sh/release-namespace": release.0 });
         if *kind == Kind::Deployment {
             deployment(world, &key, record, &labels, &annotations);
             continue;

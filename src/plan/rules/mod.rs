@@ -7,6 +7,7 @@ mod dependency;
 mod deploy;
 mod foreign;
 mod inputs;
+mod leftovers;
 mod outcome;
 mod remediation;
 mod running;
@@ -94,6 +95,12 @@ pub const RULES: &[Rule] = &[
         situation: "the newest revision is known to be good and its record does not say so",
         action: "mark it, so that it is a way back",
         decide: settled::unmarked,
+    },
+    Rule {
+        name: "leftovers",
+        situation: "the release is good, and older revisions that never were may have left objects behind",
+        action: "delete those that are the release's own and not to be kept, and name them in an event",
+        decide: leftovers::decide,
     },
     Rule {
         name: "restored",

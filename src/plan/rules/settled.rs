@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The desired digest is what helm has deployed, by a run of ours.
-fn reached<'d>(draft: &Draft<'d>) -> Option<(&'d Record, &'d Inputs)> {
+pub(super) fn reached<'d>(draft: &Draft<'d>) -> Option<(&'d Record, &'d Inputs)> {
     let newest = draft.newest().filter(|newest| newest.status == RecordStatus::Deployed)?;
     let inputs = draft.inputs().filter(|inputs| draft.digest_of(newest) == Some(&inputs.digest))?;
     Some((newest, inputs))
@@ -34,7 +34,7 @@ pub(super) fn unmarked(draft: &mut Draft<'_>) -> Option<Decision> {
 }
 
 /// How it stands with the revision that was last judged good, which is there.
-fn here(draft: &Draft<'_>) -> Because {
+pub(super) fn here(draft: &Draft<'_>) -> Because {
     match (reached(draft), draft.inputs()) {
         (Some((newest, inputs)), _) => state(draft, newest.revision, inputs.label().into()),
         (None, Some(inputs)) if !draft.fresh(None) || draft.memory.quarantine_of(&inputs.digest).is_some() => {

@@ -299,6 +299,11 @@ impl World {
                 record.stamp = Some(*revision);
                 record.verified = Some(*revision);
             }
+            Action::Clear { revisions } => {
+                for revision in revisions {
+                    self.record(*revision).cleared = Some(*revision);
+                }
+            }
             Action::Unlock { revision } => self.record(*revision).status = RecordStatus::Failed,
         }
     }

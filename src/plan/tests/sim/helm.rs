@@ -63,8 +63,9 @@ impl World {
             digest: operation.digest.clone(),
             owner: Some(owner()),
             stamp: Some(operation.revision),
-            // Copied from the revision before, as helm does with every label that it is not given anew.
+            // Both copied from the revision before, as helm does with every label that it is not given anew.
             verified: self.newest().and_then(|newest| newest.record.verified),
+            cleared: self.newest().and_then(|newest| newest.record.cleared),
             written: 0,
         };
         match operation.kind {

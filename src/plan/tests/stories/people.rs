@@ -156,6 +156,7 @@ fn a_release_of_somebody_else_is_refused() {
         owner: None,
         stamp: None,
         verified: None,
+        cleared: None,
         written: 0,
     };
     world.revisions.push(Revision { record, colour: "alien", action: ForeignAction::Upgrade });
