@@ -150,6 +150,7 @@ fn start(
         return;
     }
     let inventory = snapshot.memory.inventory.as_ref();
+    let way_back = snapshot.records.is().and_then(|records| snapshot.memory.way_back(records, operation.revision));
     let attempt = Attempt {
         key: key.clone(),
         operation: operation.clone(),
@@ -157,6 +158,7 @@ fn start(
         desired: desired.map(|desired| *desired),
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
+        way_back: way_back.map(|record| record.revision),
         failed_rollbacks: snapshot.memory.failures.rollbacks,
         stop,
     };

@@ -11,7 +11,7 @@ use crate::{
     helm::{self, Command, Invocation, Stop},
     release::{
         Desired, Ended, Failure, FailureClass, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation,
-        Outcome, OwnerId, Policy, Records,
+        Outcome, OwnerId, Policy, Record, Records,
     },
     sources::StoredChart,
     types::{Namespace, ObjectKey},
@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     pub(super) desired: Option<Desired>,
     pub(super) prepared: Option<Arc<Prepared>>,
     pub(super) members: Vec<Member>,
+    /// The revision to go back to should this attempt be bad: helm must not prune it.
+    pub(super) way_back: Option<u32>,
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
     pub(super) stop: Stop,
@@ -152,6 +154,10 @@ async fn ready(
         }
         OperationKind::Rollback => {
             let to = operation.target.unwrap_or_default();
+            if !records.get(to).is_some_and(Record::is_verified) {
+                let message = format!("revision {to}, which was good, is not there any more");
+                return Err(Failure { class: FailureClass::LostRace, message: message.into() });
+            }
             let force_conflicts = attempt.failed_rollbacks > 0;
             (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
         }
@@ -161,7 +167,7 @@ async fn ready(
     let invocation = Invocation {
         release: policy.key(),
         command,
-        history_max: records.history_max_for(policy.max_history, operation.target),
+        history_max: records.history_max(policy.max_history, operation.target.or(attempt.way_back)),
         timeout,
         wall_clock: timeout.saturating_add(WALL_CLOCK_EXTRA),
         wait_for_hooks,

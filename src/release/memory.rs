@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LeftAlone, Member, Operation};
+use super::{LeftAlone, Member, Operation, Record, Records};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -123,6 +123,15 @@ pub struct Quarantined {
     pub since: Timestamp,
 }
 
+impl Quarantined {
+    /// The reason of a quarantine that a person imposed.
+    pub const BY_USER: &str = "RolledBackByUser";
+
+    pub fn is_by_user(&self) -> bool {
+        &*self.reason == Self::BY_USER
+    }
+}
+
 /// The members of one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
@@ -182,18 +191,35 @@ impl Memory {
         self.quarantined.drain(..over);
     }
 
-    /// Adds to the history. A rollback that fails again takes the place of its last failure, so that retries do not
-    /// push out the upgrade that they repair.
+    /// Adds to the history. Of failures of the same thing in a row the last two revisions stay, so that retries do not
+    /// push out the upgrade that they repair. Two, because the last try may have written nothing: then the one before
+    /// it tells whose the newest record is.
     pub fn remember(&mut self, entry: HistoryEntry) {
-        let repeats = |last: &HistoryEntry| {
-            last.action == entry.action && last.result != HistoryResult::Succeeded && last.digest == entry.digest
+        let repeats = |other: &&HistoryEntry| {
+            other.action == entry.action && other.result != HistoryResult::Succeeded && other.digest == entry.digest
         };
-        if entry.result != HistoryResult::Succeeded && self.history.last().is_some_and(repeats) {
-            self.history.pop();
+        if entry.result != HistoryResult::Succeeded {
+            let failures = self.history.iter().rev().take_while(repeats).count();
+            let same = self.history.last().is_some_and(|last| last.revision == entry.revision);
+            match failures {
+                1.. if same => drop(self.history.pop()),
+                2.. => drop(self.history.remove(self.history.len() - 2)),
+                _ => {}
+            }
         }
         self.history.push(entry);
         let over = self.history.len().saturating_sub(HISTORY_MAX);
         self.history.drain(..over);
+    }
+
+    /// The way back from a bad revision: the newest one before it that was judged good, and that no person has rolled
+    /// away from.
+    pub fn way_back<'r>(&self, records: &'r Records, below: u32) -> Option<&'r Record> {
+        let refused = |record: &Record| {
+            let entry = record.digest.as_ref().and_then(|digest| self.quarantine_of(digest));
+            entry.is_some_and(Quarantined::is_by_user)
+        };
+        records.iter().rev().find(|record| record.revision < below && record.is_verified() && !refused(record))
     }
 
     /// The last entry about a revision.

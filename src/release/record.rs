@@ -170,25 +170,15 @@ impl Records {
         self.0.iter().rev().find(|record| record.status == RecordStatus::Deployed)
     }
 
-    /// The newest revision that was judged good, older than `below`: the way back.
-    pub fn newest_verified_below(&self, below: u32) -> Option<&Record> {
-        self.0.iter().rev().find(|record| record.revision < below && record.is_verified())
-    }
-
     /// The number that helm's next run creates.
     pub fn next_revision(&self) -> u32 {
         self.newest().map_or(1, |record| record.revision.saturating_add(1))
     }
 
     /// `--history-max` for the next run: the user's wish, or more where pruning would take the newest verified
-    /// revision. helm prunes the oldest before it creates, whatever their worth.
-    pub fn history_max(&self, wanted: u32) -> u32 {
-        self.history_max_for(wanted, None)
-    }
-
-    /// The same for a run that goes back to `target`, which may be older than the newest verified revision.
-    pub fn history_max_for(&self, wanted: u32, target: Option<u32>) -> u32 {
-        let newest = self.newest_verified_below(u32::MAX).map(|record| record.revision);
+    /// revision or the way back, which may be older. helm prunes the oldest before it creates, whatever their worth.
+    pub fn history_max(&self, wanted: u32, way_back: Option<u32>) -> u32 {
+        let newest = self.0.iter().rev().find(|record| record.is_verified()).map(|record| record.revision);
         let deployed = self.deployed().map(|record| record.revision);
         let room = |keep: Option<u32>| {
             // helm itself never prunes the revision that it calls deployed, so failures on top of it need no room.
@@ -197,7 +187,7 @@ impl Records {
             // One more for the revision that the run creates.
             Some(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))
         };
-        wanted.max(room(newest).unwrap_or(0)).max(room(target).unwrap_or(0))
+        wanted.max(room(newest).unwrap_or(0)).max(room(way_back).unwrap_or(0))
     }
 }
 
@@ -232,13 +222,15 @@ mod tests {
     #[test]
     fn history_max_keeps_the_newest_verified_revision_through_the_next_run() {
         let records = Records::new(vec![record(1, true), record(2, false), record(3, false), record(4, false)]);
-        assert_eq!(records.history_max(3), 5);
-        assert_eq!(records.history_max(9), 9);
-        assert_eq!(Records::default().history_max(3), 3);
-        assert_eq!(records.history_max_for(3, Some(2)), 5);
+        assert_eq!(records.history_max(3, None), 5);
+        assert_eq!(records.history_max(9, None), 9);
+        assert_eq!(Records::default().history_max(3, None), 3);
+        let records = Records::new(vec![record(1, true), record(2, false), record(3, true), record(4, false)]);
+        assert_eq!(records.history_max(3, None), 3);
+        assert_eq!(records.history_max(3, Some(1)), 5);
         let mut deployed = records.0.clone();
         deployed[0].status = RecordStatus::Deployed;
-        assert_eq!(Records::new(deployed).history_max(3), 3);
+        assert_eq!(Records::new(deployed).history_max(3, Some(1)), 3);
     }
 
     #[test]

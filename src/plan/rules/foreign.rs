@@ -12,9 +12,6 @@ use crate::{
     },
 };
 
-/// Reason of a quarantine that a person imposed.
-pub(super) const BY_USER: &str = "RolledBackByUser";
-
 /// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
 /// for one step is five minutes, and a step is what lies between two writes of a record.
 pub(super) const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
@@ -106,7 +103,7 @@ fn respect(draft: &mut Draft<'_>, newest: &Record, payload: &Payload, to: u32) {
         draft.memory.quarantine(Quarantined {
             version: desired.version,
             digest: desired.digest,
-            reason: BY_USER.into(),
+            reason: Quarantined::BY_USER.into(),
             message: format!("somebody rolled back to revision {to}").into(),
             since: now,
         });

@@ -1,12 +1,13 @@
 //! The way back after a bad upgrade, and what keeps a bad version from being tried again.
 
-use super::foreign::BY_USER;
 use crate::{
     plan::{
         Because, Next, Priority, View, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Health, HistoryEntry, HistoryResult, OperationKind, Record, RecordStatus, UpgradeFailure},
+    release::{
+        Cause, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus, UpgradeFailure,
+    },
 };
 
 /// Rolls back where the newest upgrade is bad and a verified revision is there to go back to.
@@ -27,7 +28,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if !failed && !displaced {
         return None;
     }
-    let target = way_back(draft, newest.revision)?;
+    let target = draft.memory.way_back(draft.records()?, newest.revision)?.revision;
     let (label, why) = (draft.desired_label(), held.map_or_else(|| draft.last_failure(), |held| held.message.clone()));
     let until = draft.rollback_due();
     if draft.now() < until {
@@ -40,16 +41,6 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         decision.because = Because::RollingBack { label, why, to: target };
     }
     Some(decision)
-}
-
-/// The newest revision that was judged good, and that no person has rolled away from.
-fn way_back(draft: &Draft<'_>, below: u32) -> Option<u32> {
-    let refused = |record: &Record| {
-        let entry = record.digest.as_ref().and_then(|digest| draft.memory.quarantine_of(digest));
-        entry.is_some_and(|entry| &*entry.reason == BY_USER)
-    };
-    let good = |record: &&Record| record.revision < below && record.is_verified() && !refused(record);
-    draft.records()?.iter().rev().find(good).map(|record| record.revision)
 }
 
 fn is_rollback(draft: &Draft<'_>, record: &Record) -> bool {
@@ -112,7 +103,7 @@ pub(in crate::plan) fn state(draft: &Draft<'_>) -> Because {
     let label = draft.desired_label();
     let held = draft.memory.desired.as_ref().and_then(|desired| draft.memory.quarantine_of(&desired.digest));
     let revision = draft.newest().map_or(0, |newest| newest.revision);
-    if held.is_some_and(|held| &*held.reason == BY_USER) {
+    if held.is_some_and(Quarantined::is_by_user) {
         return Because::RolledBackByUser { label, revision };
     }
     let (why, next) = match held {

@@ -7,7 +7,9 @@ impl World {
     pub(super) fn prune(&mut self, target: Option<u32>) {
         // The next number is found before what has it may be pruned.
         self.counter = self.next() - 1;
-        let max = self.records().history_max_for(self.policy.max_history, target) as usize;
+        let records = self.records();
+        let way_back = target.or_else(|| Some(self.memory.way_back(&records, u32::MAX)?.revision));
+        let max = records.history_max(self.policy.max_history, way_back) as usize;
         let deployed = self.records().deployed().map(|record| record.revision);
         while self.revisions.len() >= max {
             let Some(at) = self.revisions.iter().position(|r| Some(r.record.revision) != deployed) else { break };

@@ -3,7 +3,7 @@
 use super::{super::sim::*, *};
 use crate::{
     plan::Note,
-    release::{Claim, Fault, ForeignAction, Memory, Record, RecordStatus},
+    release::{Claim, FailureClass, Fault, ForeignAction, Memory, Record, RecordStatus},
 };
 
 const GREEN: [(OperationKind, Option<Colour>); 3] =
@@ -59,6 +59,21 @@ fn a_manual_rollback_is_respected_until_the_spec_is_new() {
     world.want("red");
     world.run();
     rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
+}
+
+#[test]
+fn the_way_back_past_what_a_person_rolled_away_from_is_not_pruned() {
+    let mut world = green();
+    world.health.insert("blue", Sick::Slow(Fault::Own));
+    world.manual_rollback(2, RecordStatus::Deployed);
+    world.run();
+    world.policy.retries = 0;
+    world.want("red");
+    world.script = vec![Run::Failed(FailureClass::Hook)].into();
+    world.run();
+    world.health.clear();
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
 }
 
 #[test]

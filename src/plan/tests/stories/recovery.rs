@@ -153,6 +153,21 @@ fn the_end_of_our_own_process_is_not_the_fault_of_the_version() {
 }
 
 #[test]
+fn a_rollback_of_ours_that_was_killed_stays_ours_when_the_next_one_writes_nothing() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.policy.retries = 0;
+    world.want("red");
+    let nothing = Run::Refused(FailureClass::Unreachable);
+    world.script = vec![Run::Failed(FailureClass::Hook), Run::Left(Left::Killed), nothing, nothing].into();
+    world.run();
+    (0..3).for_each(|_| drop(world.wait()));
+    let mut runs = vec![(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("red"))];
+    runs.extend([(Rollback, Some("blue")); 4]);
+    let because = rests(&mut world, &runs);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
 fn failures_on_top_of_what_is_deployed_do_not_let_the_history_grow() {
     let mut world = good_at(&["pink", "blue"]);
     world.policy.upgrade_failure = crate::api::UpgradeFailure::Keep;
