@@ -16,20 +16,25 @@ use tokio::time::sleep;
 
 use crate::world::World;
 
-pub struct SimulatedCharts(pub Arc<World>);
+/// The repository as one life of the operator sees it.
+pub struct SimulatedCharts {
+    pub world: Arc<World>,
+    pub operator: u64,
+}
 
 impl Charts for SimulatedCharts {
     fn chart(&self, request: ChartRequest) -> BoxFuture<'_, Result<StoredChart, SourceError>> {
         async move {
             let (time, fails) = {
-                let mut state = self.0.lock();
+                let mut state = self.world.lock();
                 let disturbed = state.disturbed;
-                let faults = self.0.settings.request_faults;
+                let faults = self.world.settings.request_faults;
                 (state.requests.range(5, 400), disturbed && state.requests.per_mille(faults))
             };
             sleep(Duration::from_millis(time)).await;
+            self.world.with_operator(self.operator).await;
             if fails {
-                self.0.tell("charts: the repository cannot be reached");
+                self.world.tell("charts: the repository cannot be reached");
                 let why = "connection refused".to_owned();
                 return Err(SourceError::Unreachable { place: request.repository.place(), why });
             }
@@ -46,7 +51,7 @@ impl Charts for SimulatedCharts {
 impl SimulatedCharts {
     fn find(&self, request: &ChartRequest) -> Result<StoredChart, SourceError> {
         let all: Vec<Version> =
-            self.0.settings.behaviours.keys().filter_map(|version| Version::parse(version).ok()).collect();
+            self.world.settings.behaviours.keys().filter_map(|version| Version::parse(version).ok()).collect();
         let found = request.version.choose(all.iter().map(|version| (version, "")));
         let version = found.cloned().ok_or_else(|| SourceError::VersionAbsent {
             place: request.repository.place(),
@@ -54,7 +59,7 @@ impl SimulatedCharts {
             wanted: "another version".to_owned(),
             newest: Vec::new(),
         })?;
-        let hooks = self.0.settings.behaviour(&version.to_string()).has_hooks();
+        let hooks = self.world.settings.behaviour(&version.to_string()).has_hooks();
         Ok(StoredChart::unmanaged(
             ChartDigest::of(format!("{} {version}", request.chart).as_bytes()),
             format!("/charts/unicorn-{version}.tgz").into(),

@@ -19,19 +19,28 @@ const DIGEST: &str = "helmrelease.dev/digest";
 pub struct Ledger {
     /// Attempts at a digest that were bad by its own fault.
     bad: BTreeMap<(Name, String), u32>,
-    /// Starts of the operator since inputs changed: each may have lost count of one attempt.
+    /// Ends of the operator: each may have lost count of one attempt.
     crashes: u32,
-    /// Strangers have acted since the inputs changed last.
+    /// How many of them were before inputs changed.
+    crashes_before: BTreeMap<Name, u32>,
+    /// The newest revision when the operator planned its last run.
+    planned_on: BTreeMap<Name, u32>,
+    /// Strangers have acted.
     pub meddled: BTreeSet<Name>,
     pub rolled_back_by_hand: BTreeSet<Name>,
-    pub began_foreign: BTreeSet<Name>,
+    /// Strangers' helm processes at work.
+    strangers: BTreeMap<Name, u32>,
+    /// A stranger's helm and the operator's were at work at once: what is left of it tells neither of them apart.
+    pub tangled: BTreeSet<Name>,
+    /// What kept a version from getting ready passed, and its time was up before it was.
+    pub just_missed: BTreeSet<Name>,
 }
 
 impl Ledger {
     /// A new chance for everything: inputs changed, or somebody asked for a retry.
     pub fn renewed(&mut self, release: &Name) {
         self.bad.retain(|(of, _), _| of != release);
-        self.crashes = 0;
+        self.crashes_before.insert(release.clone(), self.crashes);
     }
 
     pub fn crashed(&mut self) {
@@ -42,7 +51,13 @@ impl Ledger {
 /// Revisions made room for a new one: the newest that was good must not be among them.
 pub fn pruned(world: &World, release: &Name, who: Who, gone: &[Record]) {
     let Who::Operator(_) = who else { return };
-    let left = history(world, release).iter().any(Record::is_verified);
+    let records = history(world, release);
+    // Somebody else was here since the operator counted how many are to be kept.
+    let planned_on = world.lock().ledger.planned_on.get(release).copied();
+    if planned_on.is_some_and(|planned_on| records.iter().any(|record| record.revision > planned_on)) {
+        return;
+    }
+    let left = records.iter().any(Record::is_verified);
     if let Some(good) = gone.iter().rev().find(|record| record.is_verified()).filter(|_| !left) {
         world.wrong(format_args!("the way back of {}, v{}, was pruned", release.1, good.revision));
     }
@@ -69,14 +84,20 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
         world.wrong(format_args!("two helm processes on {}: {other} and {}", release.1, command.word()));
     }
     let holder = format!("sim/{operator}");
-    let intent = claimants.iter().any(|object| {
-        let operation = &object["status"]["operation"];
-        operation["kind"] == command.word() && operation["holder"] == *holder
-    });
-    if !intent {
+    let mut intents = claimants.iter().map(|object| &object["status"]["operation"]);
+    let intent = intents.find(|intent| intent["kind"] == command.word() && intent["holder"] == *holder);
+    if intent.is_none() {
         world.wrong(format_args!("helm starts on {} without an intent in status", release.1));
     }
     let records = history(world, release);
+    let planned = intent.and_then(|intent| u32::try_from(intent["revision"].as_u64()?).ok()).unwrap_or_default();
+    {
+        let ledger = &mut world.lock().ledger;
+        ledger.planned_on.insert(release.clone(), planned.saturating_sub(1));
+        if ledger.strangers.get(release).is_some_and(|count| *count > 0) {
+            ledger.tangled.insert(release.clone());
+        }
+    }
     let good = records.iter().any(Record::is_verified);
     match command {
         Command::Uninstall => {
@@ -107,13 +128,17 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     let Command::Upgrade { version, labels, .. } = command else { return };
     let own = world.settings.behaviour(version).is_bad_by_itself();
     let counted = matches!(end, Ok(()) | Err(Cut::Error { .. })) && !doomed;
-    if !own || !counted {
+    let digest = labels.get(DIGEST).cloned().unwrap_or_default();
+    let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
+    // helm may have been kept out by somebody else's lock.
+    let wrote = |record: &Record| record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest);
+    if !own || !counted || !history(world, release).iter().any(wrote) {
         return;
     }
-    let digest = labels.get(DIGEST).cloned().unwrap_or_default();
     let over = {
         let mut state = world.lock();
-        let allowed = retries + 1 + state.ledger.crashes;
+        let before = state.ledger.crashes_before.get(release).copied().unwrap_or_default();
+        let allowed = retries + 1 + state.ledger.crashes - before;
         let count = state.ledger.bad.entry((release.clone(), digest.clone())).or_default();
         *count += 1;
         (*count > allowed).then_some((*count, allowed))
@@ -123,17 +148,23 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     }
 }
 
-/// Somebody else acts on a release.
+/// Somebody else begins to act on a release.
 pub fn meddled(world: &World, release: &Name, command: &Command) {
-    let none = history(world, release).is_empty();
     let mut state = world.lock();
+    let at_once = state.at_work.contains_key(release);
     let ledger = &mut state.ledger;
+    *ledger.strangers.entry(release.clone()).or_default() += 1;
+    if at_once {
+        ledger.tangled.insert(release.clone());
+    }
     ledger.renewed(release);
     ledger.meddled.insert(release.clone());
     if matches!(command, Command::Rollback { .. }) {
         ledger.rolled_back_by_hand.insert(release.clone());
     }
-    if none {
-        ledger.began_foreign.insert(release.clone());
-    }
+}
+
+/// Somebody else's helm has ended.
+pub fn stranger_ends(world: &World, release: &Name) {
+    world.lock().ledger.strangers.entry(release.clone()).and_modify(|count| *count -= 1);
 }

@@ -104,8 +104,8 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--first" => asked.first = number(&value()?)?,
             "--seed" => asked.one = Some(number(&value()?)?),
             "--lag" => asked.lag = Duration::from_secs(number(value()?.trim_end_matches('s'))?),
-            // What cargo hands to every test.
-            "--quiet" | "--nocapture" | "-q" => {}
+            // What cargo hands to every test, and what is typed after an alias that has it already.
+            "--quiet" | "--nocapture" | "-q" | "--" => {}
             other => return Err(format!("{other} is not known; there are --seeds, --first, --seed and --lag")),
         }
     }

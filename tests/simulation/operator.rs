@@ -52,7 +52,7 @@ impl Operator {
                 slots: Slots { computing: 2, waiting: 2 },
                 drain: Duration::from_secs(20),
             },
-            charts: Box::new(SimulatedCharts(Arc::clone(world))),
+            charts: Box::new(SimulatedCharts { world: Arc::clone(world), operator: number }),
             helm: Box::new(SimulatedHelm { world: Arc::clone(world), operator: number }),
             access: access(),
             metrics: Metrics::new().unwrap(),

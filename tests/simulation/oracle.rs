@@ -18,6 +18,8 @@ use crate::{
 const PATIENCE_SECONDS: u64 = 14 * 3600;
 const LOOK_EVERY_SECONDS: u64 = 30;
 const QUIET_SECONDS: u64 = 600;
+/// What happened last is seen and written after this long, besides the lateness of watches.
+const SETTLING_SECONDS: u64 = 10;
 
 /// Gives the world time to come to rest, and says what is wrong when it does not.
 pub async fn wait_and_judge(world: &Arc<World>) {
@@ -26,7 +28,11 @@ pub async fn wait_and_judge(world: &Arc<World>) {
     loop {
         sleep_until(after(step)).await;
         passed += step;
-        let complaints = complaints(world);
+        let mut complaints = complaints(world);
+        if complaints.is_empty() {
+            sleep_until(after(SETTLING_SECONDS + world.settings.lag.as_secs())).await;
+            complaints = self::complaints(world);
+        }
         if complaints.is_empty() {
             break;
         }
@@ -122,7 +128,7 @@ fn complaints(world: &World) -> Vec<String> {
         }
         // What becomes of a release without an object was said while it went.
         if let Some(found) = world.get(Kind::HelmRelease, &object.name) {
-            all.extend(judge(world, &found, &object.release, &records, claims.len()));
+            all.extend(judge(world, &found, &object.release, &records));
         }
     }
     if world.lock().changing > 0 {
@@ -138,7 +144,7 @@ fn idle(object: &Value) -> bool {
     object["spec"]["suspend"] == true || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
 }
 
-fn judge(world: &World, object: &Value, release: &Name, records: &[Record], claims: usize) -> Option<String> {
+fn judge(world: &World, object: &Value, release: &Name, records: &[Record]) -> Option<String> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let (status, reason) = ready(object);
     let says = || format!("{name} says {status} {reason}");
@@ -154,19 +160,24 @@ fn judge(world: &World, object: &Value, release: &Name, records: &[Record], clai
     if object["spec"]["suspend"] == true {
         return (!matches!(reason, "Suspended" | "ClaimedByAnother" | "NotOurs")).then(says);
     }
-    let contested = claims > 1;
+    // The others may be gone by now, and have left their release behind.
+    let contested = world.settings.objects.iter().filter(|object| object.release == *release).count() > 1;
     let state = world.lock();
     let meddled = state.ledger.meddled.contains(release);
     let by_hand = state.ledger.rolled_back_by_hand.contains(release);
+    let tangled = state.ledger.tangled.contains(release);
+    let just_missed = state.ledger.just_missed.contains(release);
     drop(state);
     let version = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
     let behaviour = world.settings.behaviour(version);
     let justified = match reason {
         "ClaimedByAnother" => contested,
-        "RolledBackByUser" => by_hand,
+        "RolledBackByUser" => by_hand || tangled,
         "NotOurs" => meddled || contested,
-        "InstallFailed" | "UpgradeFailed" => !behaviour.is_good(),
-        "RolledBack" => !behaviour.is_good() && back_at_good(world, release, records),
+        "InstallFailed" | "UpgradeFailed" => !behaviour.is_good() || tangled,
+        "RolledBack" => (!behaviour.is_good() || tangled || just_missed) && back_at_good(world, release, records),
+        // A person went back to it, or damaged what the operator went back to.
+        "Unhealthy" => tangled || (by_hand && !behaviour.is_good()),
         _ => false,
     };
     (!justified).then(|| format!("{} at {version}, which is {behaviour:?}", says()))

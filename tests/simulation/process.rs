@@ -108,7 +108,8 @@ impl Process {
             }
         }
         if let Who::Operator(number) = self.who {
-            self.with_its_operator(number).await;
+            // A child dies with the operator that started it.
+            self.world.with_operator(number).await;
         }
         match doomed {
             None | Some((_, Doom::LastWrite)) => Ok(()),
@@ -118,13 +119,6 @@ impl Process {
                             10.0.0.1:443: connect: connection refused";
                 Err(Cut::Error { text: text.to_owned(), silent })
             }
-        }
-    }
-
-    /// A child dies with the operator that started it.
-    async fn with_its_operator(&self, number: u64) {
-        if self.world.lock().operator != number {
-            std::future::pending::<()>().await;
         }
     }
 }

@@ -48,6 +48,7 @@ impl RunsHelm for SimulatedHelm {
 
 impl SimulatedHelm {
     async fn attend(&self, invocation: &Invocation, stop: &Stop) -> Run {
+        self.world.with_operator(self.operator).await;
         if stop.now.is_cancelled() || stop.gently.is_cancelled() {
             return ended(Exit::Cancelled, "");
         }
@@ -120,5 +121,6 @@ pub async fn stranger(world: Arc<World>, release: Name, command: Command) {
     let day = Duration::from_secs(86_400);
     let mut process = Process::new(&world, Who::Stranger, release.clone(), Stop::default(), in_order, day);
     let end = execute(&mut process, &command, None).await;
+    crate::ledger::stranger_ends(&world, &release);
     world.tell(format_args!("stranger: helm {} ends: {end:?}", release.1));
 }

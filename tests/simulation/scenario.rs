@@ -146,7 +146,7 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
     all.insert("1.0.0".to_owned(), Behaviour::Good { ready: rng.range(100, 20_000) });
     for minor in 1..6 {
         let behaviour = match rng.range(0, 16) {
-            0..=4 => Behaviour::Good { ready: rng.range(100, 25_000) },
+            0..=4 => Behaviour::Good { ready: rng.range(100, 20_000) },
             5 => Behaviour::Hooks { ready: rng.range(100, 9000) },
             6 => Behaviour::Late { ready: rng.range(700_000, 900_000) },
             7 => Behaviour::Flapping { every: rng.range(500, 20_000), times: u32::try_from(rng.range(1, 4)).unwrap() },

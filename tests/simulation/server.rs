@@ -47,7 +47,7 @@ async fn serve(world: Arc<World>, operator: u64, request: Request<Body>) -> Answ
     let target = parse(parts.uri.path(), query, &parts.headers);
     let (fault, there, back) = chance(&world, &parts.method, &target);
     sleep(Duration::from_millis(there)).await;
-    alive(&world, operator).await;
+    world.with_operator(operator).await;
     if fault == (Fault::Lost { done: false }) {
         std::future::pending::<()>().await;
     }
@@ -65,7 +65,7 @@ async fn serve(world: Arc<World>, operator: u64, request: Request<Body>) -> Answ
         world.tell(format_args!("api: {} {} {code}{}", parts.method, parts.uri.path(), told(fault)));
     }
     sleep(Duration::from_millis(back)).await;
-    alive(&world, operator).await;
+    world.with_operator(operator).await;
     match (fault, answer) {
         (Fault::Lost { .. }, _) => std::future::pending().await,
         (Fault::After(code), _) | (_, Err(code)) => failure(code),
@@ -75,13 +75,6 @@ async fn serve(world: Arc<World>, operator: u64, request: Request<Body>) -> Answ
 
 fn told(fault: Fault) -> String {
     if fault == Fault::None { String::new() } else { format!(" ({fault:?})") }
-}
-
-/// The dead get no answers.
-async fn alive(world: &World, operator: u64) {
-    if world.lock().operator != operator {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn chance(world: &World, method: &Method, target: &Target) -> (Fault, u64, u64) {

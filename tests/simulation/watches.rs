@@ -95,14 +95,8 @@ impl Open {
                 return self.end().await;
             }
             sleep_until(due).await;
-            self.alive().await;
+            self.world.with_operator(self.operator).await;
             return Some(Ok(Frame::data(Bytes::from(line))));
-        }
-    }
-
-    async fn alive(&self) {
-        if self.world.lock().operator != self.operator {
-            std::future::pending::<()>().await;
         }
     }
 
@@ -124,7 +118,7 @@ impl Open {
     }
 
     async fn end(&mut self) -> Option<Result<Frame<Bytes>, io::Error>> {
-        self.alive().await;
+        self.world.with_operator(self.operator).await;
         if self.how != How::Over && self.how != How::Ended {
             self.world.tell(format_args!("api: watch of {:?} ends: {:?}", self.kind, self.how));
         }

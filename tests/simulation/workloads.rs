@@ -140,16 +140,19 @@ async fn course(life: &Life, behaviour: Behaviour) {
             }
             life.enter(Stage::Coming);
             after(2000).await;
-            life.enter(Stage::Ready);
+            if !life.enter(Stage::Ready) {
+                life.world.lock().ledger.just_missed.insert(life.key.clone());
+            }
         }
         Behaviour::Never | Behaviour::Template | Behaviour::Invalid | Behaviour::HookFails => {}
     }
 }
 
 impl Life {
-    fn enter(&self, stage: Stage) {
+    /// False when there is something else by now.
+    fn enter(&self, stage: Stage) -> bool {
         if generation(&self.world, &self.key) != self.of {
-            return;
+            return false;
         }
         let number = self.of.as_ref().map(|(_, number)| *number);
         let mut status = json!({ "observedGeneration": number, "replicas": 1, "updatedReplicas": 1 });
@@ -168,7 +171,7 @@ impl Life {
             }
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
-        let _ = self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status);
+        self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status).is_ok()
     }
 }
 

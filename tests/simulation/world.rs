@@ -188,6 +188,13 @@ impl World {
         self.lock().wrong.push(what.to_string());
     }
 
+    /// Ends only while that life of the operator goes on: the dead get no answers and take no steps.
+    pub async fn with_operator(&self, number: u64) {
+        if self.lock().operator != number {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub fn trace(&self) -> (String, u64) {
         let state = self.lock();
         (state.trace.clone(), state.digest)
@@ -268,6 +275,10 @@ impl World {
 
     fn put(&self, state: &mut State, kind: Kind, name: &Name, mut object: Value, word: &'static str) -> Arc<Object> {
         state.version += 1;
+        // Where the operator goes by the time of the last write.
+        if kind == Kind::Secret {
+            object["metadata"]["managedFields"] = json!([{ "time": format!("{:.0}", self.now()) }]);
+        }
         object["metadata"]["resourceVersion"] = json!(state.version.to_string());
         let object = Object::new(object);
         if let Some(shelf) = state.shelves.get_mut(&kind) {
