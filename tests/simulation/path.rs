@@ -28,8 +28,8 @@ pub struct Target {
 }
 
 impl Target {
-    pub fn selects(&self, name: &Name, object: &Value) -> bool {
-        self.namespace.as_ref().is_none_or(|namespace| *namespace == name.0)
+    pub fn selects(&self, namespace: &str, object: &Value) -> bool {
+        self.namespace.as_ref().is_none_or(|asked| asked == namespace)
             && self.labels.iter().all(|label| {
                 let found = object["metadata"]["labels"][&label.key].as_str();
                 (found == Some(&label.value)) == label.equal

@@ -93,7 +93,7 @@ impl Record {
         let _ = world.remove(Kind::Secret, &self.secret_name(release));
     }
 
-    fn read(object: &Value) -> Option<Self> {
+    pub fn read(object: &Value) -> Option<Self> {
         let labels = object["metadata"]["labels"].as_object()?;
         let text = |key: &str| labels.get(key).and_then(Value::as_str);
         if text("owner") != Some("helm") {
@@ -142,7 +142,7 @@ pub fn history(world: &World, release: &Name) -> Vec<Record> {
     let prefix = format!("sh.helm.release.v1.{}.v", release.1);
     let mut records: Vec<Record> = secrets
         .filter(|(name, _)| name.0 == release.0 && name.1.starts_with(&prefix))
-        .filter_map(|(_, object)| Record::read(object))
+        .filter_map(|(_, object)| object.record().cloned())
         .collect();
     records.sort_by_key(|record| record.revision);
     records

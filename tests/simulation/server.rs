@@ -99,25 +99,25 @@ fn chance(world: &World, method: &Method, target: &Target) -> (Fault, u64, u64) 
     (fault, there, rng.range(1, 800))
 }
 
-fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Result<String, u16> {
+fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Result<Bytes, u16> {
     if let Some(list) = &target.discovery {
-        return Ok(list.to_string());
+        return Ok(list.to_string().into());
     }
     if target.group == "events.k8s.io/v1" {
-        return Ok("{}".to_owned());
+        return Ok(Bytes::from_static(b"{}"));
     }
     let Some(kind) = target.kind else { return Err(404) };
-    let Some(name) = &target.name else { return Ok(list(world, kind, target)) };
+    let Some(name) = &target.name else { return Ok(list(world, kind, target).into()) };
     match *method {
-        Method::GET => world.get(kind, name).map(|object| object.text(target.metadata).to_owned()).ok_or(404),
+        Method::GET => world.get(kind, name).map(|object| object.text(target.metadata)).ok_or(404),
         Method::PATCH => {
             let patch: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
-            let done = if target.status { status(world, name, &patch) } else { merge(world, kind, name, &patch) };
-            done.map(|object| object.text(target.metadata).to_owned()).map_err(code)
+            let done = if target.status { status(world, name, patch) } else { merge(world, kind, name, patch) };
+            done.map(|object| object.text(target.metadata)).map_err(code)
         }
         Method::DELETE => {
             world.delete(kind, name);
-            Ok(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }).to_string())
+            Ok(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }).to_string().into())
         }
         _ => Err(405),
     }
@@ -133,11 +133,11 @@ fn code(refusal: Refusal) -> u16 {
 fn list(world: &World, kind: Kind, target: &Target) -> String {
     let state = world.lock();
     let objects = state.shelves[&kind].objects.iter();
-    let items: Vec<&str> = objects
-        .filter(|(name, object)| target.selects(name, object))
+    let items: Vec<Bytes> = objects
+        .filter(|(name, object)| target.selects(&name.0, object))
         .map(|(_, object)| object.text(target.metadata))
         .collect();
-    let items = items.join(",");
+    let items = String::from_utf8_lossy(&items.join(&b","[..])).into_owned();
     let (api_version, kind_name, _) = kind.names();
     let (api_version, list) = if target.metadata {
         ("meta.k8s.io/v1", "PartialObjectMetadataList".to_owned())
@@ -159,36 +159,28 @@ fn outdated(object: &Value, patch: &Value) -> bool {
     differs("resourceVersion") || differs("uid")
 }
 
-fn guarded(
-    world: &World,
-    kind: Kind,
-    name: &Name,
-    patch: &Value,
-    change: impl FnOnce(&mut Value),
-) -> Result<Arc<Object>, Refusal> {
+fn guard(world: &World, kind: Kind, name: &Name, patch: &Value) -> Result<(), Refusal> {
     let object = world.get(kind, name).ok_or(Refusal::NotFound)?;
-    if outdated(&object, patch) {
-        return Err(Refusal::Conflict);
-    }
-    world.change(kind, name, change)
+    if outdated(&object, patch) { Err(Refusal::Conflict) } else { Ok(()) }
 }
 
 /// Server-side apply by the only manager of the status: what it does not name any more is gone.
-fn status(world: &World, name: &Name, patch: &Value) -> Result<Arc<Object>, Refusal> {
-    let written = guarded(world, Kind::HelmRelease, name, patch, |object| object["status"] = patch["status"].clone())?;
-    let ready = &patch["status"]["conditions"][0];
+fn status(world: &World, name: &Name, mut patch: Value) -> Result<Arc<Object>, Refusal> {
+    guard(world, Kind::HelmRelease, name, &patch)?;
+    let written = world.set_status(Kind::HelmRelease, name, patch["status"].take())?;
+    let ready = &written["status"]["conditions"][0];
     world.tell(format_args!("status of {}: {} {} {}", name.1, ready["status"], ready["reason"], ready["message"]));
     crate::oracle::said(world, &written);
     Ok(written)
 }
 
-fn merge(world: &World, kind: Kind, name: &Name, patch: &Value) -> Result<Arc<Object>, Refusal> {
-    let mut without = patch.clone();
-    if let Some(meta) = without["metadata"].as_object_mut() {
+fn merge(world: &World, kind: Kind, name: &Name, mut patch: Value) -> Result<Arc<Object>, Refusal> {
+    guard(world, kind, name, &patch)?;
+    if let Some(meta) = patch["metadata"].as_object_mut() {
         meta.remove("resourceVersion");
         meta.remove("uid");
     }
-    guarded(world, kind, name, patch, |object| merge_into(object, &without))
+    world.change(kind, name, |object| merge_into(object, &patch))
 }
 
 /// RFC 7396.
@@ -224,8 +216,8 @@ pub fn failure(code: u16) -> Answer {
     text(code, status.to_string())
 }
 
-fn text(code: u16, text: String) -> Answer {
-    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+fn text(code: u16, text: impl Into<Bytes>) -> Answer {
+    let body = Full::new(text.into()).map_err(|never| match never {}).boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = http::StatusCode::from_u16(code).unwrap();
     answer

@@ -101,16 +101,16 @@ impl Open {
     }
 
     /// The next change that this watch tells, and when.
-    fn look(&mut self) -> Option<(Instant, String)> {
+    fn look(&mut self) -> Option<(Instant, Vec<u8>)> {
         let state = self.world.lock();
         let log = &state.shelves[&self.kind].log;
         while let Some(logged) = log.get(self.cursor) {
             self.cursor += 1;
-            let meta = &logged.object["metadata"];
-            let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
-            if self.target.selects(&(text("namespace"), text("name")), &logged.object) {
+            let namespace = logged.object["metadata"]["namespace"].as_str().unwrap_or_default();
+            if self.target.selects(namespace, &logged.object) {
                 let object = logged.object.text(self.target.metadata);
-                let line = format!("{{\"type\":\"{}\",\"object\":{object}}}\n", logged.word);
+                let (before, after) = (br#"{"type":""#, br#"","object":"#);
+                let line = [before, logged.word.as_bytes(), after, &object, b"}\n"].concat();
                 return Some((logged.at + self.delay, line));
             }
         }

@@ -171,7 +171,7 @@ impl Life {
             }
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
-        self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status).is_ok()
+        self.world.set_status(Kind::Deployment, &self.key, status).is_ok()
     }
 }
 

@@ -9,11 +9,12 @@ use std::{
 };
 
 use helm_release_operator::cluster::Clock;
+use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{rng::Rng, scenario::Settings};
+use crate::{records::Record, rng::Rng, scenario::Settings};
 
 /// The moment at which every simulation begins.
 const EPOCH_SECONDS: i64 = 1_800_000_000;
@@ -48,28 +49,36 @@ pub fn name(namespace: &str, name: &str) -> Name {
     (namespace.to_owned(), name.to_owned())
 }
 
-/// An object, and how it is told: every text is made once, however many listen.
+/// One version of an object, and how it is told: every text is made once, however many listen.
 #[derive(Debug)]
 pub struct Object {
     value: Value,
-    whole: OnceLock<String>,
-    meta: OnceLock<String>,
+    whole: OnceLock<Bytes>,
+    meta: OnceLock<Bytes>,
+    record: OnceLock<Option<Record>>,
 }
 
 impl Object {
     fn new(value: Value) -> Arc<Self> {
-        Arc::new(Self { value, whole: OnceLock::new(), meta: OnceLock::new() })
+        Arc::new(Self { value, whole: OnceLock::new(), meta: OnceLock::new(), record: OnceLock::new() })
     }
 
     /// As JSON, whole or its metadata alone.
-    pub fn text(&self, only_metadata: bool) -> &str {
-        if !only_metadata {
-            return self.whole.get_or_init(|| self.value.to_string());
-        }
-        self.meta.get_or_init(|| {
-            let meta = &self.value["metadata"];
-            format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{meta}}}"#)
-        })
+    pub fn text(&self, only_metadata: bool) -> Bytes {
+        let text = if only_metadata {
+            self.meta.get_or_init(|| {
+                let meta = &self.value["metadata"];
+                format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{meta}}}"#).into()
+            })
+        } else {
+            self.whole.get_or_init(|| self.value.to_string().into())
+        };
+        text.clone()
+    }
+
+    /// As a record of helm, if it is one.
+    pub fn record(&self) -> Option<&Record> {
+        self.record.get_or_init(|| Record::read(&self.value)).as_ref()
     }
 }
 
@@ -248,6 +257,19 @@ impl World {
             drop(state);
             return self.remove(kind, name).map(|()| Object::new(new));
         }
+        Ok(self.put(&mut state, kind, name, new, "MODIFIED"))
+    }
+
+    /// As [`Self::change`], for the status alone: it is the largest part, and need not be copied to be replaced.
+    pub fn set_status(&self, kind: Kind, name: &Name, status: Value) -> Result<Arc<Object>, Refusal> {
+        let mut state = self.lock();
+        let Some(old) = state.shelves[&kind].objects.get(name).cloned() else { return Err(Refusal::NotFound) };
+        if old["status"] == status {
+            return Ok(old);
+        }
+        let parts = old.value.as_object().into_iter().flatten().filter(|(part, _)| *part != "status");
+        let mut new: Value = parts.map(|(part, value)| (part.clone(), value.clone())).collect();
+        new["status"] = status;
         Ok(self.put(&mut state, kind, name, new, "MODIFIED"))
     }
 

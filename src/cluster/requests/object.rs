@@ -3,7 +3,8 @@
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, Request};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::super::FIELD_MANAGER;
 use super::super::error::ClusterError;
@@ -77,16 +78,31 @@ fn objects(target: &Target) -> Request {
     Request::new(HelmRelease::url_path(&(), Some(&target.namespace)))
 }
 
+/// What a write of status says; in types, because it is the most frequent write and a status is large.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusPatch<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: StatusMetadata<'a>,
+    status: &'a HelmReleaseStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusMetadata<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    uid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<&'a str>,
+}
+
 fn status_patch(target: &Target, status: &HelmReleaseStatus, version: Option<&str>) -> super::Built {
-    let mut body = json!({
-        "apiVersion": HelmRelease::api_version(&()),
-        "kind": HelmRelease::kind(&()),
-        "metadata": { "name": target.name, "namespace": target.namespace, "uid": target.uid },
-        "status": status,
-    });
-    if let Some(version) = version {
-        body["metadata"]["resourceVersion"] = Value::from(version);
-    }
+    let (api_version, kind) = (HelmRelease::api_version(&()), HelmRelease::kind(&()));
+    let Target { namespace, name, uid } = target;
+    let metadata = StatusMetadata { name, namespace, uid, resource_version: version };
+    let body = StatusPatch { api_version: &api_version, kind: &kind, metadata, status };
     let params = PatchParams::apply(FIELD_MANAGER).force();
     objects(target).patch_subresource("status", &target.name, &params, &Patch::Apply(body))
 }
