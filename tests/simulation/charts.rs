@@ -9,9 +9,10 @@ use futures::{
 use helm_release_operator::{
     controller::Charts,
     sources::{ChartFacts, ChartRequest, CrdFile, SourceError, StoredChart},
-    types::ChartDigest,
+    types::{ChartDigest, VersionRequest},
 };
 use semver::Version;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::world::World;
@@ -48,12 +49,32 @@ impl Charts for SimulatedCharts {
     }
 }
 
+/// The newest version in the repository that satisfies a request.
+fn newest(world: &World, request: &VersionRequest) -> Option<Version> {
+    let passed = world.origin.elapsed();
+    let there = |version: &&String| world.settings.published.get(*version).is_none_or(|at| *at <= passed);
+    let versions = world.settings.behaviours.keys().filter(there);
+    let all: Vec<Version> = versions.filter_map(|version| Version::parse(version).ok()).collect();
+    request.choose(all.iter().map(|version| (version, ""))).cloned()
+}
+
+/// The version that an object asks for now.
+pub fn wanted(world: &World, object: &Value) -> String {
+    let asked = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    let found = VersionRequest::parse(asked).ok().and_then(|request| newest(world, &request));
+    found.map_or_else(|| asked.to_owned(), |version| version.to_string())
+}
+
+/// Whether a version is one that an object asks for, if perhaps not the newest.
+pub fn satisfies(object: &Value, version: &str) -> bool {
+    let asked = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    let (Ok(request), Ok(version)) = (VersionRequest::parse(asked), Version::parse(version)) else { return false };
+    request.choose(std::iter::once((&version, ""))).is_some()
+}
+
 impl SimulatedCharts {
     fn find(&self, request: &ChartRequest) -> Result<StoredChart, SourceError> {
-        let all: Vec<Version> =
-            self.world.settings.behaviours.keys().filter_map(|version| Version::parse(version).ok()).collect();
-        let found = request.version.choose(all.iter().map(|version| (version, "")));
-        let version = found.cloned().ok_or_else(|| SourceError::VersionAbsent {
+        let version = newest(&self.world, &request.version).ok_or_else(|| SourceError::VersionAbsent {
             place: request.repository.place(),
             chart: request.chart.clone(),
             wanted: "another version".to_owned(),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep_until;
 
 use crate::{
+    charts::{satisfies, wanted},
     ledger::claimants,
     records::{Record, history},
     scenario::Behaviour,
@@ -103,13 +104,13 @@ pub fn said(world: &World, object: &Value) {
     }
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let release = (namespace.to_owned(), object["spec"]["releaseName"].as_str().unwrap_or_default().to_owned());
-    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
     // A stranger may have acted in the moment between.
     let meddled = world.lock().ledger.meddled.contains(&release);
     let records = history(world, &release);
     let deployed = records.iter().rev().find(|record| record.status == "deployed");
-    if !meddled && deployed.is_none_or(|record| record.version != wanted) {
+    if !meddled && deployed.is_none_or(|record| !satisfies(object, &record.version)) {
         let there = deployed.map_or("nothing", |record| &record.version);
+        let wanted = &object["spec"]["releaseVersion"];
         world.wrong(format_args!("{} is said to be ready at {wanted}, and {there} is deployed", release.1));
     }
 }
@@ -148,8 +149,10 @@ fn judge(world: &World, object: &Value, release: &Name, records: &[Record]) -> O
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let (status, reason) = ready(object);
     let says = || format!("{name} says {status} {reason}");
+    let tangled = world.lock().ledger.tangled.contains(release);
     if !object["metadata"]["deletionTimestamp"].is_null() {
-        return Some(format!("{name} is still being deleted; {}", says()));
+        // The other helm may have left objects that nobody removes any more; they are named.
+        return (!tangled).then(|| format!("{name} is still being deleted; {}", says()));
     }
     if object["status"]["observedGeneration"] != object["metadata"]["generation"] {
         return Some(format!("{name} is not observed; {}", says()));
@@ -165,13 +168,13 @@ fn judge(world: &World, object: &Value, release: &Name, records: &[Record]) -> O
     let state = world.lock();
     let meddled = state.ledger.meddled.contains(release);
     let by_hand = state.ledger.rolled_back_by_hand.contains(release);
-    let tangled = state.ledger.tangled.contains(release);
     let just_missed = state.ledger.just_missed.contains(release);
     drop(state);
-    let version = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
-    let behaviour = world.settings.behaviour(version);
+    let version = wanted(world, object);
+    let behaviour = world.settings.behaviour(&version);
     let justified = match reason {
         "ClaimedByAnother" => contested,
+        "ValuesUnavailable" => values(world, object).is_none(),
         "RolledBackByUser" => by_hand || tangled,
         "NotOurs" => meddled || contested,
         "InstallFailed" | "UpgradeFailed" => !behaviour.is_good() || tangled,
@@ -193,36 +196,43 @@ fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {
 /// Why `Ready` is not the truth.
 fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) -> Option<String> {
     let Some(last) = records.last() else { return Some("there is no release".to_owned()) };
-    let wanted = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    let wanted = wanted(world, object);
     if last.status != "deployed" || last.version != wanted {
         return Some(format!("v{} is {} at {}", last.revision, last.status, last.version));
     }
-    let config = values(world, object);
+    let Some(config) = values(world, object) else { return Some("its values are missing".to_owned()) };
     if last.config != config {
         return Some(format!("values are {} and not {config}", last.config));
     }
-    if workloads::version(world, release).as_deref() != Some(wanted) {
+    if workloads::version(world, release).as_deref() != Some(&*wanted) {
         return Some(format!("the Deployment runs {:?}", workloads::version(world, release)));
     }
-    if !workloads::is_healthy(world, release) && world.settings.behaviour(wanted) != (Behaviour::Never) {
+    if !workloads::is_healthy(world, release) && world.settings.behaviour(&wanted) != (Behaviour::Never) {
         return Some("the Deployment is not healthy".to_owned());
     }
-    if !last.is_verified() {
+    // A mark that was lost is made up for when the release is not suspended any more.
+    if !last.is_verified() && object["spec"]["suspend"] != true {
         return Some(format!("v{} is not marked", last.revision));
     }
     None
 }
 
-fn values(world: &World, object: &Value) -> Value {
+/// `None` where they are missing and must not be.
+fn values(world: &World, object: &Value) -> Option<Value> {
     let mut values = json!({});
-    if object["spec"]["valuesFrom"].is_array() {
-        let look = world.get(Kind::ConfigMap, &("meadow".to_owned(), "look".to_owned()));
-        let text = look.and_then(|look| Some(look["data"]["values.yaml"].as_str()?.to_owned())).unwrap_or_default();
-        let shade = text.trim().rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
-        values["look"] = json!(shade);
+    if let Some(source) = object["spec"]["valuesFrom"].get(0) {
+        match world.get(Kind::ConfigMap, &("meadow".to_owned(), "look".to_owned())) {
+            Some(look) => {
+                let text = look["data"]["values.yaml"].as_str().unwrap_or_default();
+                let shade = text.trim().rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
+                values["look"] = json!(shade);
+            }
+            None if source["optional"] == true => {}
+            None => return None,
+        }
     }
     for (key, value) in object["spec"]["values"].as_object().into_iter().flatten() {
         values[key] = value.clone();
     }
-    values
+    Some(values)
 }

@@ -67,6 +67,8 @@ pub enum Event {
     Delete(usize),
     Create(usize),
     ConfigMap(u64),
+    /// The values are gone until somebody makes them anew.
+    NoConfigMap,
     Crash {
         down: Duration,
     },
@@ -106,6 +108,8 @@ pub struct Settings {
     /// When nothing happens any more.
     pub quiet: Duration,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// When a version gets into the repository, where it is not there from the beginning.
+    pub published: BTreeMap<String, Duration>,
     pub objects: Vec<Declared>,
     pub events: Vec<(Duration, Event)>,
 }
@@ -121,10 +125,11 @@ impl Settings {
         let mut rng = Rng::new(seed, 1);
         let rough = rng.range(0, 3);
         let behaviours = behaviours(&mut rng);
-        let objects = objects(&mut rng);
-        let events = events(&mut rng, &objects, &behaviours);
+        let mut objects = objects(&mut rng);
+        let mut events = events(&mut rng, &objects, &behaviours);
         let last = events.last().map_or(Duration::ZERO, |(at, _)| *at);
         let quiet = last + Duration::from_secs(rng.range(1, 60));
+        let published = inputs(&mut Rng::new(seed, 4), &mut objects, &mut events, last);
         Self {
             seed,
             lag,
@@ -135,6 +140,7 @@ impl Settings {
             heals: quiet + Duration::from_secs(rng.range(0, 1200)),
             quiet,
             behaviours,
+            published,
             objects,
             events,
         }
@@ -230,4 +236,46 @@ fn events(rng: &mut Rng, objects: &[Declared], behaviours: &BTreeMap<String, Beh
         events.push((at, event));
     }
     events
+}
+
+/// Inputs that come, go and move: ranges, versions that are published later, values that are missing for a while.
+fn inputs(
+    rng: &mut Rng,
+    objects: &mut [Declared],
+    events: &mut Vec<(Duration, Event)>,
+    last: Duration,
+) -> BTreeMap<String, Duration> {
+    let moment = |rng: &mut Rng| last * u32::try_from(rng.range(0, 1000)).unwrap_or(0) / 1000;
+    if rng.per_mille(300) {
+        let specs = events.iter_mut().filter_map(|(_, event)| match event {
+            Event::Spec(_, patch) => Some(patch),
+            _ => None,
+        });
+        for spec in objects.iter_mut().map(|object| &mut object.spec).chain(specs) {
+            if spec["releaseVersion"].is_string() && rng.per_mille(400) {
+                spec["releaseVersion"] = json!(rng.pick(&["*", "1.x", "~1.2", ">=1.1.0 <1.4.0", "1.0 - 1.3"]));
+                spec["interval"] = json!("5m");
+            }
+        }
+    }
+    let mut published = BTreeMap::new();
+    for version in ["1.3.0", "1.4.0", "1.5.0"] {
+        if rng.per_mille(150) {
+            published.insert(version.to_owned(), moment(rng));
+        }
+    }
+    if rng.per_mille(200) {
+        for object in objects.iter_mut().filter(|object| object.spec["valuesFrom"].is_array()) {
+            object.spec["valuesFrom"][0]["optional"] = json!(rng.per_mille(300));
+        }
+        for _ in 0..rng.range(1, 3) {
+            let gone = if rng.per_mille(300) { Duration::ZERO } else { moment(rng) };
+            events.push((gone, Event::NoConfigMap));
+            if rng.per_mille(800) {
+                events.push((gone + last.saturating_sub(gone) / 3, Event::ConfigMap(rng.range(0, 4))));
+            }
+        }
+        events.sort_by_key(|(at, _)| *at);
+    }
+    published
 }

@@ -26,6 +26,9 @@ pub struct Told {
 pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
     let world = World::new(settings, keep_trace);
     let _ = world.create(Kind::ConfigMap, &name("meadow", "look"), look(0));
+    if !world.settings.published.is_empty() {
+        world.tell(format_args!("repository: published later: {:?}", world.settings.published));
+    }
     let mut operator = Some(Operator::start(&world));
     for (at, event) in world.settings.events.clone() {
         sleep_until(world.origin + at).await;
@@ -88,12 +91,16 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
         }
         Event::ConfigMap(shade) => {
             world.tell(format_args!("user: values look are {shade}"));
-            let _ = world.change(Kind::ConfigMap, &name("meadow", "look"), |object| {
-                object["data"] = look(shade)["data"].clone();
-            });
-            for object in &world.settings.objects {
-                world.lock().ledger.renewed(&object.release);
+            let key = name("meadow", "look");
+            if world.create(Kind::ConfigMap, &key, look(shade)).is_err() {
+                let _ = world.change(Kind::ConfigMap, &key, |object| object["data"] = look(shade)["data"].clone());
             }
+            all_renewed(world);
+        }
+        Event::NoConfigMap => {
+            world.tell("user: deletes the values look");
+            let _ = world.remove(Kind::ConfigMap, &name("meadow", "look"));
+            all_renewed(world);
         }
         Event::Spec(number, patch) => edit(world, number, &patch),
         Event::Annotate(number, key, value) => annotate(world, number, key, &value),
@@ -116,6 +123,12 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
 
 fn look(shade: u64) -> Value {
     json!({ "metadata": {}, "data": { "values.yaml": format!("look: {shade}\n") } })
+}
+
+fn all_renewed(world: &World) {
+    for object in &world.settings.objects {
+        world.lock().ledger.renewed(&object.release);
+    }
 }
 
 fn release_of(world: &World, number: usize) -> Name {
