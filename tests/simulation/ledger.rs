@@ -32,7 +32,7 @@ pub struct Ledger {
     strangers: BTreeMap<Name, u32>,
     /// A stranger's helm and the operator's were at work at once: what is left of it tells neither of them apart.
     pub tangled: BTreeSet<Name>,
-    /// What kept a version from getting ready passed, and its time was up before it was.
+    /// What kept a version from getting ready passed, and its time was up before that was seen.
     pub just_missed: BTreeSet<Name>,
 }
 

@@ -21,6 +21,9 @@ use crate::{
 /// What the API server is asked for.
 const SECONDS: u64 = 290;
 
+/// How late a watch is at most, besides what is asked for.
+pub const LATE_MAX: Duration = Duration::from_secs(4);
+
 struct Open {
     world: Arc<World>,
     operator: u64,
@@ -51,7 +54,7 @@ pub fn open(world: &Arc<World>, operator: u64, target: &Target) -> Answer {
         let mut delay = rng.range(0, 30);
         let (mut seconds, mut how) = (SECONDS * 1000, How::Over);
         if disturbed && rng.per_mille(world.settings.watch_delays) {
-            delay = rng.range(0, 4000);
+            delay = rng.range(0, LATE_MAX.as_secs() * 1000);
         }
         if disturbed && rng.per_mille(world.settings.watch_breaks) {
             seconds = rng.range(500, 90_000);

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use crate::{
     records::Record,
     scenario::Behaviour,
+    watches::LATE_MAX,
     world::{Kind, Name, World},
 };
 
@@ -140,7 +141,9 @@ async fn course(life: &Life, behaviour: Behaviour) {
             }
             life.enter(Stage::Coming);
             after(2000).await;
-            if !life.enter(Stage::Ready) {
+            life.enter(Stage::Ready);
+            tokio::time::sleep(life.world.settings.lag + LATE_MAX).await;
+            if generation(&life.world, &life.key) != life.of {
                 life.world.lock().ledger.just_missed.insert(life.key.clone());
             }
         }
@@ -149,10 +152,9 @@ async fn course(life: &Life, behaviour: Behaviour) {
 }
 
 impl Life {
-    /// False when there is something else by now.
-    fn enter(&self, stage: Stage) -> bool {
+    fn enter(&self, stage: Stage) {
         if generation(&self.world, &self.key) != self.of {
-            return false;
+            return;
         }
         let number = self.of.as_ref().map(|(_, number)| *number);
         let mut status = json!({ "observedGeneration": number, "replicas": 1, "updatedReplicas": 1 });
@@ -171,7 +173,7 @@ impl Life {
             }
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
-        self.world.set_status(Kind::Deployment, &self.key, status).is_ok()
+        let _ = self.world.set_status(Kind::Deployment, &self.key, status);
     }
 }
 
