@@ -71,7 +71,9 @@ fn main() -> ExitCode {
         return summary(1, u64::from(!told.wrong.is_empty()));
     }
     let broken = contract::broken();
-    broken.iter().for_each(|story| println!("contract of helm: {story}"));
+    for story in &broken {
+        println!("contract of helm: {story}");
+    }
     let next = AtomicU64::new(asked.first);
     let failed = AtomicU64::new(broken.len() as u64);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
