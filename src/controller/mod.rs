@@ -226,6 +226,8 @@ impl Context {
         let (started, running) = self.helm.processes();
         self.metrics.helm_started.inc_by(started.saturating_sub(self.metrics.helm_started.get()));
         self.metrics.helm_running.set(gauge(running));
+        let malformed = self.records.malformed();
+        self.metrics.malformed_records.inc_by(malformed.saturating_sub(self.metrics.malformed_records.get()));
         let dropped = self.events.dropped();
         self.metrics.events_dropped.inc_by(dropped.saturating_sub(self.metrics.events_dropped.get()));
         self.census.tell(&self.metrics);

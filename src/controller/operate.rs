@@ -124,7 +124,30 @@ async fn deploy(
             Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
         }
     }
-    (helm(context, attempt, invocation, &identity).await, left_alone)
+    let ended = helm(context, attempt, invocation, &identity).await;
+    (explained(context, attempt.operation.kind, &identity, ended).await, left_alone)
+}
+
+/// A removal that is forbidden to an account that is gone stays forbidden. That is looked for only then: the rights of
+/// an account are bound to its name, and may have outlived it.
+async fn explained(context: &Context, kind: OperationKind, identity: &Identity, ended: Ended) -> Ended {
+    let (OperationKind::Uninstall, Identity::ServiceAccount { namespace, name }) = (kind, identity) else {
+        return ended;
+    };
+    let Ended::Failed(Failure { class: FailureClass::Forbidden, message }) = &ended else { return ended };
+    let account = Member {
+        api_version: "v1".into(),
+        kind: "ServiceAccount".into(),
+        namespace: namespace.as_str().into(),
+        name: name.clone(),
+    };
+    match context.requests.read_member(&account).await {
+        Ok(None) => {
+            let message = format!("the service account {name} is gone, and without its rights helm says: {message}");
+            Ended::Failed(Failure { class: FailureClass::AccountMissing, message: message.into() })
+        }
+        Ok(Some(_)) | Err(_) => ended,
+    }
 }
 
 /// Checks that the release is as planned, and makes what helm is given; with the chart, where one is deployed.

@@ -138,6 +138,10 @@ const TABLE: &[Row] = &[
     part(Class::Unreachable, &["the server is currently unable to handle the request"]),
     part(Class::Unreachable, &["the server was unable to return a response in the time allotted"]),
     part(Class::Unreachable, &["service unavailable"]),
+    part(Class::Unreachable, &["internal error occurred: "]),
+    part(Class::Unreachable, &["an error on the server ("]),
+    part(Class::Unreachable, &["request did not complete within"]),
+    part(Class::Unreachable, &["could not be completed at this time, please try again"]),
     part(Class::Unreachable, &["client rate limiter wait"]),
     // Objects.
     part(Class::Ownership, &["cannot be imported into the current release"]),

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub lease_renewals: IntCounterVec,
     /// Objects that could not be read.
     pub malformed: IntCounter,
+    /// Secrets that helm's label calls records and that are none.
+    pub malformed_records: IntCounter,
     /// Events that were dropped because the queue was full.
     pub events_dropped: IntCounter,
 }
@@ -80,6 +82,10 @@ impl Metrics {
                 &["result"],
             )?,
             malformed: counter("malformed_objects_total", "Objects that could not be read.")?,
+            malformed_records: counter(
+                "malformed_records_total",
+                "Secrets with helm's label that are no records, each time that one was seen.",
+            )?,
             events_dropped: counter("events_dropped_total", "Events dropped because their queue was full.")?,
             registry,
         })

@@ -119,6 +119,10 @@ pub enum Because {
     },
     /// The object lets go of its release.
     LettingGo,
+    /// The object lets go of a release that it has no way to remove.
+    LeftBehind {
+        why: Box<str>,
+    },
 }
 
 /// What follows a failure.

@@ -124,6 +124,8 @@ pub enum FailureClass {
     Hook,
     /// The namespace does not exist.
     NamespaceMissing,
+    /// A removal is forbidden, and the service account that it is made as does not exist any more.
+    AccountMissing,
     /// The record is larger than a Secret may be.
     TooLarge,
     /// helm says that there is no such release, or none deployed.
@@ -153,6 +155,7 @@ impl FailureClass {
             Self::Admission => "Admission",
             Self::Hook => "Hook",
             Self::NamespaceMissing => "NamespaceMissing",
+            Self::AccountMissing => "AccountMissing",
             Self::TooLarge => "TooLarge",
             Self::NotFound => "NotFound",
             Self::InputsChanged => "InputsChanged",
@@ -175,6 +178,7 @@ impl FailureClass {
             | Self::LostRace
             | Self::Admission
             | Self::NamespaceMissing
+            | Self::AccountMissing
             | Self::InputsChanged
             | Self::HelmUnavailable => Fault::Outside,
             Self::Template

@@ -94,9 +94,11 @@ pub(super) fn say(because: &Because) -> Saying {
         | Because::RolledBackByUser { .. }
         | Because::RollbackFailed { .. }
         | Because::RolledBackUnhealthy { .. } => failure(because),
-        Because::Uninstalling | Because::Terminating { .. } | Because::UninstallFailed { .. } | Because::LettingGo => {
-            removal(because)
-        }
+        Because::Uninstalling
+        | Because::Terminating { .. }
+        | Because::UninstallFailed { .. }
+        | Because::LettingGo
+        | Because::LeftBehind { .. } => removal(because),
     };
     Saying {
         ready,
@@ -265,6 +267,9 @@ fn removal(because: &Because) -> Said {
         }
         Because::UninstallFailed { why, until } => {
             (Reason::UninstallFailed, format!("the release could not be removed: {why}; next attempt {}", at(*until)))
+        }
+        Because::LeftBehind { why } => {
+            (Reason::UninstallFailed, format!("the release could not be removed and is left as it is: {why}"))
         }
         Because::LettingGo => (Reason::Uninstalling, "nothing of this release is left to remove".into()),
         _ => (Reason::Uninstalling, "removing the release".into()),

@@ -10,25 +10,31 @@ mod scenario;
 #[path = "../stage/mod.rs"]
 mod stage;
 
+mod accounts;
 mod admission;
 mod budget;
 mod charts;
 #[path = "contract.rs"]
 mod contracts;
 mod crash;
+mod crowd;
 mod definitions;
 mod deletion;
 mod dependencies;
 mod deployment;
+mod faults;
 mod helm3;
 mod history;
 mod idle;
 mod install;
+mod namespaces;
 mod ownership;
+mod poison;
 mod program;
 mod remediation;
 mod scope;
 mod sources;
+mod stale;
 mod upgrade;
 mod values;
 
@@ -66,22 +72,29 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 20] = [
-        ("install", install::TESTS),
+    let rooms: [(&str, &[(&str, Test)]); 26] = [
+        // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
+        ("faults", faults::TESTS),
+        ("crowd", crowd::TESTS),
+        ("install", install::TESTS),
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
+        ("accounts", accounts::TESTS),
+        ("namespaces", namespaces::TESTS),
         ("dependencies", dependencies::TESTS),
         ("deployment", deployment::TESTS),
         ("ownership", ownership::TESTS),
+        ("poison", poison::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),
         ("charts", charts::TESTS),
         ("contract", contracts::TESTS),
         ("crash", crash::TESTS),
+        ("stale", stale::TESTS),
         ("definitions", definitions::TESTS),
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),

@@ -50,15 +50,10 @@ fn other_namespaces_are_left_alone(s: &Scenario<'_>) {
     assert_eq!(object["metadata"]["finalizers"], json!(null));
 }
 
-fn account(s: &Scenario<'_>, name: &str) {
-    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } });
-    s.land.cluster.apply_value(Some(&s.namespace), &account).unwrap();
-}
-
 fn service_account_without_rights_is_refused_with_its_name(s: &Scenario<'_>) {
     let _operator = s.operate();
     let bystander = s.bystander();
-    account(s, "powerless");
+    s.account("powerless");
     s.declare("a", &web("1.0.0", json!({ "serviceAccountName": "powerless" })));
     let object = s.until("a", "not ready, with the account's name", |object| {
         let ready = crate::stage::status::condition(object, "Ready");
@@ -75,7 +70,7 @@ fn service_account_without_rights_is_refused_with_its_name(s: &Scenario<'_>) {
 
 fn service_account_with_rights_deploys(s: &Scenario<'_>) {
     let _operator = s.operate();
-    account(s, "deployer");
+    s.account("deployer");
     s.grant("admin", "deployer");
     let spec = |version| web(version, json!({ "serviceAccountName": "deployer" }));
     s.declare("a", &spec("1.0.0"));

@@ -108,6 +108,12 @@ impl Cluster {
         self.wait(api.delete(name, &DeleteParams::background())).map(|_| ())
     }
 
+    /// Deletes an object that is in no namespace.
+    pub(crate) fn delete_from_cluster(&self, api_version: &str, kind: &str, name: &str) -> kube::Result<()> {
+        let api: Api<DynamicObject> = Api::all_with(self.client(), &resource(api_version, kind));
+        self.wait(api.delete(name, &DeleteParams::background())).map(|_| ())
+    }
+
     pub(crate) fn releases(&self, namespace: &str) -> Api<HelmRelease> {
         Api::namespaced(self.client(), namespace)
     }

@@ -8,6 +8,9 @@ use crate::{
     release::{Cause, Claim, DeletionPolicy, OperationKind, View},
 };
 
+/// What a removal failed by that nobody may make any more: the service account that it is made as is gone.
+pub(super) const ACCOUNT_MISSING: &str = "AccountMissing";
+
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let object = &draft.snapshot.object;
     if !object.deleting {
@@ -41,6 +44,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     };
     if !draft.ever_ours() {
         return let_go();
+    }
+    // Nobody will ever be allowed to remove it, and an object that never goes would hold its namespace.
+    if draft.memory.failures.last.as_ref().is_some_and(|last| last.reason == ACCOUNT_MISSING) {
+        return Decision::act(Action::RemoveFinalizer, Because::LeftBehind { why: draft.last_failure() });
     }
     if let Some(stale) = super::foreign::at_work(draft, newest) {
         return Decision::until(Because::StrangerAtWork { revision: newest.revision }, stale);

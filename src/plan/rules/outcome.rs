@@ -1,5 +1,6 @@
 //! A run of helm has ended: what it means for the attempt. The record is believed before the exit code.
 
+use super::deletion;
 use crate::{
     plan::{
         Action, Because, Next, Note, backoff,
@@ -47,8 +48,12 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
         Ended::Succeeded => "helm ended without an error, but its records are still there".into(),
         ended => words(ended, draft),
     };
-    draft.reject(Rejection { operation, fault: Fault::Outside, reason: reason(operation.kind), why: why.clone() });
+    let account_missing = draft.snapshot.object.deleting
+        && matches!(&outcome.ended, Ended::Failed(failure) if failure.class == FailureClass::AccountMissing);
+    let reason = if account_missing { deletion::ACCOUNT_MISSING } else { reason(operation.kind) };
+    draft.reject(Rejection { operation, fault: Fault::Outside, reason, why: why.clone() });
     match draft.memory.failures.not_before {
+        _ if account_missing => Because::LeftBehind { why },
         Some(until) => Because::UninstallFailed { why, until },
         None => Because::Uninstalling,
     }

@@ -27,7 +27,8 @@ variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect A
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
     ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
-    RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo);
+    RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
+    LeftBehind);
 variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);
 variants!(WAKES of Wake: Never At);

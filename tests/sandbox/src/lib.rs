@@ -23,6 +23,7 @@ mod api;
 pub mod charts;
 mod cluster;
 mod digest;
+mod gate;
 mod life;
 pub mod proxy;
 pub mod repository;

@@ -12,6 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -23,6 +24,7 @@ pub use rules::{Action, Rule, RuleHandle};
 
 use crate::api::{HttpsClient, https_client};
 use crate::cluster::{Sandbox, SandboxError, kubeconfig};
+pub use crate::gate::Gate;
 use crate::serve::{AnyBody, Fault, Server, Shape, Shaped, full};
 use rules::Rules;
 
@@ -135,25 +137,29 @@ impl Board {
                 tokio::time::sleep(time).await;
                 self.forward(request, &info, Shape::Plain).await
             }
-            Some(Action::Reply { status, headers, body }) => {
-                let builder = headers.iter().fold(Response::builder().status(status), |builder, (name, value)| {
-                    builder.header(name.as_str(), value.as_str())
-                });
-                Ok(builder.body(full(body))?)
+            Some(Action::Reply { status, headers, body }) => reply(status, &headers, body),
+            Some(Action::ForwardThenReply { status, body }) => {
+                self.forward_and_lose(request, &info).await?;
+                reply(status, &[], body)
             }
             Some(Action::Drop) => Err("dropped by a rule".into()),
-            Some(Action::ForwardThenDrop) => self.forward_and_lose(request, &info).await,
+            Some(Action::ForwardThenDrop) => {
+                self.forward_and_lose(request, &info).await?;
+                Err("the answer was dropped by a rule".into())
+            }
             Some(Action::Hang) => std::future::pending().await,
             Some(Action::TruncateBody(bytes)) => self.forward(request, &info, Shape::Truncated(bytes)).await,
             Some(Action::HoldWatch(time)) => self.forward(request, &info, Shape::Held(time)).await,
+            Some(Action::GateWatch(gate)) => self.forward(request, &info, Shape::Gated(gate)).await,
             Some(Action::KillBefore(call)) => {
                 tokio::task::spawn_blocking(move || call(&info)).await?;
                 Err("dropped by a rule".into())
             }
             Some(Action::KillAfter(call)) => {
-                let outcome = self.forward_and_lose(request, &info).await;
+                let done = self.forward_and_lose(request, &info).await;
                 tokio::task::spawn_blocking(move || call(&info)).await?;
-                outcome
+                done?;
+                Err("the answer was dropped by a rule".into())
             }
         }
     }
@@ -176,18 +182,14 @@ impl Board {
         }
     }
 
-    /// Lets the API server do it, and answers nothing.
-    async fn forward_and_lose(
-        &self,
-        request: Request<Incoming>,
-        info: &RequestInfo,
-    ) -> Result<Response<AnyBody>, Fault> {
+    /// Lets the API server do it, and keeps the answer from the client.
+    async fn forward_and_lose(&self, request: Request<Incoming>, info: &RequestInfo) -> Result<(), Fault> {
         let request = self.upstream_request(request)?;
         let response = self.client.request(request).await?;
         if info.verb != Verb::Watch {
             response.into_body().collect().await?;
         }
-        Err("the answer was dropped by a rule".into())
+        Ok(())
     }
 
     async fn forward(
@@ -222,6 +224,14 @@ impl Board {
         }
         Ok(Request::from_parts(parts, body))
     }
+}
+
+/// An answer of the proxy's own.
+fn reply(status: u16, headers: &[(String, String)], body: Bytes) -> Result<Response<AnyBody>, Fault> {
+    let builder = headers.iter().fold(Response::builder().status(status), |builder, (name, value)| {
+        builder.header(name.as_str(), value.as_str())
+    });
+    Ok(builder.body(full(body))?)
 }
 
 /// Counts a watch as open while its body lives.

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Sleep;
 
+use crate::gate::Gate;
 use crate::runtime;
 
 /// What goes wrong in a server on purpose or not; a handler that returns it closes its connection without an answer.
@@ -87,7 +88,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> AnyBody {
 }
 
 /// How a body is disturbed on its way to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Shape {
     /// As it comes.
     Plain,
@@ -95,6 +96,8 @@ pub(crate) enum Shape {
     Truncated(usize),
     /// Every piece waits so long before it is passed on.
     Held(Duration),
+    /// Nothing passes while the gate is closed.
+    Gated(Gate),
 }
 
 /// A body that passes on another one, and drops the guard at its end.
@@ -139,6 +142,9 @@ where
         let this = self.get_mut();
         let truncated = matches!(this.shape, Shape::Truncated(_));
         loop {
+            if let Shape::Gated(gate) = &this.shape {
+                ready!(gate.poll_passage(context));
+            }
             if truncated && this.left == 0 {
                 return this.break_off(context);
             }
@@ -154,9 +160,9 @@ where
                 None if truncated => return this.break_off(context),
                 other => return Poll::Ready(other.map(|frame| frame.map_err(Into::into))),
             };
-            match (this.shape, frame.into_data()) {
+            match (&this.shape, frame.into_data()) {
                 (Shape::Held(time), Ok(data)) => {
-                    this.held = Some((Box::pin(tokio::time::sleep(time)), Frame::data(data)));
+                    this.held = Some((Box::pin(tokio::time::sleep(*time)), Frame::data(data)));
                 }
                 (Shape::Truncated(_), Ok(mut data)) => {
                     data.truncate(this.left);

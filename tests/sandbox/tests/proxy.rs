@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
-use sandbox::proxy::{Action, Rule, Verb};
+use sandbox::proxy::{Action, Gate, Rule, Verb};
 use sandbox::{Proxy, Sandbox, charts, wait};
 use serde_json::json;
 
@@ -97,6 +97,7 @@ fn writes_are_lost_before_and_after_they_happen(sandbox: &Sandbox) -> Result<(),
     proxy.rule(Rule::on_write(3, Action::ForwardThenDrop));
     proxy.rule(Rule::on_write(4, Action::kill_before(call())));
     proxy.rule(Rule::on_write(5, Action::kill_after(call())));
+    proxy.rule(Rule::on_write(7, Action::ForwardThenReply { status: 504, body: "too late".into() }));
     // What the client hears, and whether it happened.
     let expected = [(true, true), (false, false), (false, true), (false, false), (false, true), (true, true)];
     for (position, (heard, happened)) in expected.into_iter().enumerate() {
@@ -104,6 +105,10 @@ fn writes_are_lost_before_and_after_they_happen(sandbox: &Sandbox) -> Result<(),
         check(create(&proxy, &name).is_ok() == heard, format!("{name} heard: {heard}"))?;
         check(exists(sandbox, &name)? == happened, format!("{name} happened: {happened}"))?;
     }
+    check(
+        create(&proxy, "write-7")?.status == 504 && exists(sandbox, "write-7")?,
+        "it happened and is told otherwise",
+    )?;
     check(calls.load(Ordering::SeqCst) == 4 + 5, "both calls are made with the numbers of their writes")
 }
 
@@ -135,9 +140,20 @@ fn watches_stream_are_held_and_cut(sandbox: &Sandbox) -> Result<(), Failed> {
     let mut held = http::open("GET", &proxy.url(), &format!("{path}&held"), &[], "")?;
     let open = || (proxy.open_watches().get("wire") == Some(&2)).then_some(());
     wait::until(Duration::from_secs(10), open).ok_or("two watches are open")?;
+    let gate = Gate::default();
+    proxy.rule(Rule::new(|info| info.query.contains("gated"), Action::GateWatch(gate.clone())));
+    let mut gated = http::open("GET", &proxy.url(), &format!("{path}&gated"), &[], "")?;
+    wait::until(Duration::from_secs(10), || (proxy.open_watches().get("wire") == Some(&3)).then_some(()))
+        .ok_or("three watches are open")?;
+    gate.close();
     let begin = Instant::now();
     create(&proxy, "watched")?;
     read_until(&mut plain, "ADDED")?;
+    gated.set_read_timeout(Some(pause))?;
+    check(read_until(&mut gated, "ADDED").is_err(), "nothing passes a closed gate")?;
+    gate.open();
+    gated.set_read_timeout(Some(Duration::from_secs(10)))?;
+    read_until(&mut gated, "ADDED")?;
     read_until(&mut held, "ADDED")?;
     check(begin.elapsed() >= pause, "the held event comes late")?;
     proxy.cut();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::request::RequestInfo;
+use crate::gate::Gate;
 
 type Matcher = Arc<dyn Fn(&RequestInfo) -> bool + Send + Sync>;
 type Call = Arc<dyn Fn(&RequestInfo) + Send + Sync>;
@@ -26,12 +27,16 @@ pub enum Action {
     Drop,
     /// The API server does it; the connection is closed instead of answered.
     ForwardThenDrop,
+    /// The API server does it; the proxy answers something else.
+    ForwardThenReply { status: u16, body: Bytes },
     /// It is neither forwarded nor answered, until the client gives up.
     Hang,
     /// The answer breaks off after so many bytes of its body.
     TruncateBody(usize),
     /// Every piece of the answer, so every event of a watch, comes so much later.
     HoldWatch(Duration),
+    /// No piece of the answer, so no event of a watch, comes while the gate is closed.
+    GateWatch(Gate),
     /// The call is made, then the connection closed; the API server never hears of it.
     KillBefore(Call),
     /// The API server does it, then the call is made, then the connection closed.
@@ -62,9 +67,11 @@ impl fmt::Debug for Action {
             Self::Reply { status, .. } => write!(formatter, "Reply({status})"),
             Self::Drop => formatter.write_str("Drop"),
             Self::ForwardThenDrop => formatter.write_str("ForwardThenDrop"),
+            Self::ForwardThenReply { status, .. } => write!(formatter, "ForwardThenReply({status})"),
             Self::Hang => formatter.write_str("Hang"),
             Self::TruncateBody(bytes) => write!(formatter, "TruncateBody({bytes})"),
             Self::HoldWatch(time) => write!(formatter, "HoldWatch({time:?})"),
+            Self::GateWatch(_) => formatter.write_str("GateWatch"),
             Self::KillBefore(_) => formatter.write_str("KillBefore"),
             Self::KillAfter(_) => formatter.write_str("KillAfter"),
         }

@@ -1,0 +1,68 @@
+//! Many releases that wait: for hooks that never end, and for health that never comes.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::scenario::{Scenario, web};
+use crate::stage::Operator;
+use crate::tests;
+
+tests![hanging_hooks_and_missing_health_hold_nobody_up];
+
+/// Releases whose hook never ends.
+const HOOKED: u32 = 20;
+/// Releases whose objects never become ready.
+const WAITING: usize = 5;
+/// How long a release may take next to all of these: some times what it takes alone on two busy cores.
+const NORMAL: Duration = Duration::from_secs(30);
+/// The first version of the web chart that has hooks.
+const WITH_HOOKS: &str = "3.0.0";
+
+/// Releases in `operator`'s pools, and its processes.
+fn at_work(operator: &Operator) -> (f64, f64, usize) {
+    (operator.metric("board_running", ""), operator.metric("helm_processes_running", ""), operator.children().len())
+}
+
+fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
+    s.repository.publish(&sandbox::charts::web(WITH_HOOKS));
+    let operator = s.operate();
+    let patient = |version, values: Value| web(version, json!({ "timeout": "10m", "values": values }));
+    let waiting: Vec<_> = (1..=WAITING).map(|number| format!("waiting-{number}")).collect();
+    for name in &waiting {
+        s.declare(name, &patient("1.0.0", json!({ "outcome": "never-ready" })));
+    }
+    for name in &waiting {
+        s.eventually("helm is done with it", || (s.story(name) == "1 deployed").then_some(()));
+    }
+    // What waits for health holds no slot, no process and no place in the queue.
+    s.eventually("nothing is at work", || (at_work(&operator) == (0.0, 0.0, 0)).then_some(()));
+    for name in &waiting {
+        s.until(name, "said to be waited for", |object| {
+            crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.message.contains("Deployment"))
+        });
+    }
+    let hooked: Vec<_> = (1..=HOOKED).map(|number| format!("hooked-{number}")).collect();
+    for name in &hooked {
+        s.declare(name, &patient(WITH_HOOKS, json!({ "hook": "never-ready", "replicas": 0 })));
+    }
+    s.eventually("a hook hangs", || {
+        (s.list("/apis/batch/v1", "jobs").iter().any(|job| job["status"]["active"] == 1)).then_some(())
+    });
+    let begin = Instant::now();
+    for name in ["plain-1", "plain-2", "plain-3"] {
+        s.declare(name, &web("1.0.0", json!({ "values": { "replicas": 0 } })));
+    }
+    for name in ["plain-1", "plain-2", "plain-3"] {
+        s.deployed(name, 1);
+    }
+    let took = begin.elapsed();
+    let (running, processes, _) = at_work(&operator);
+    println!("beside {processes} processes that wait for hooks, three releases took {took:.1?}");
+    assert!(took < NORMAL, "{took:.1?}");
+    assert!(running >= 2.0 && running <= f64::from(HOOKED), "{running} runs, which are those with hooks");
+    for name in &waiting {
+        s.touch(&operator, name);
+        assert_eq!(s.story(name), "1 deployed");
+    }
+}

@@ -1,0 +1,132 @@
+//! Views that are behind the world: what is decided on them must not harm.
+
+use sandbox::proxy::{Action, Gate, RequestInfo, Rule, Verb};
+use serde_json::json;
+
+use crate::scenario::{Scenario, web};
+use crate::stage::Operator;
+use crate::tests;
+
+tests![
+    frozen_views_during_an_upgrade_lead_to_one_upgrade,
+    frozen_views_during_a_failed_upgrade_lead_to_one_rollback,
+    rollback_by_hand_behind_a_frozen_view_is_respected,
+    object_made_anew_behind_a_frozen_view_is_installed_once,
+    frozen_view_of_objects_passes_no_bad_version,
+];
+
+/// Starts an operator whose watches can be frozen: all of them, or those of one resource.
+#[track_caller]
+fn operate_behind(s: &Scenario<'_>, resource: Option<&'static str>) -> (Operator, Gate) {
+    let gate = Gate::default();
+    let is_it = move |info: &RequestInfo| {
+        let own = info.verb == Verb::Watch && !info.user_agent.starts_with("Helm/");
+        own && info.resource != "leases" && resource.is_none_or(|resource| info.resource == resource)
+    };
+    s.proxy.rule(Rule::new(is_it, Action::GateWatch(gate.clone())));
+    (s.operate(), gate)
+}
+
+fn spec(version: &str, outcome: &str) -> serde_json::Value {
+    web(version, json!({ "timeout": "8s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+}
+
+fn frozen_views_during_an_upgrade_lead_to_one_upgrade(s: &Scenario<'_>) {
+    let (operator, gate) = operate_behind(s, Some("secrets"));
+    s.declare("a", &spec("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    // The records stand still in view while helm writes them.
+    gate.close();
+    s.declare("a", &spec("1.1.0", "ready"));
+    s.deployed("a", 2);
+    s.marked("a", 2);
+    for _ in 0..3 {
+        s.touch(&operator, "a");
+    }
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
+    gate.open();
+    s.touch(&operator, "a");
+    s.deployed("a", 2);
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
+}
+
+fn frozen_views_during_a_failed_upgrade_lead_to_one_rollback(s: &Scenario<'_>) {
+    let (operator, gate) = operate_behind(s, Some("secrets"));
+    s.declare("a", &spec("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    gate.close();
+    s.declare("a", &spec("1.1.0", "never-ready"));
+    s.refused("a", "RolledBack");
+    for _ in 0..3 {
+        s.touch(&operator, "a");
+    }
+    gate.open();
+    s.touch(&operator, "a");
+    s.refused("a", "RolledBack");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn rollback_by_hand_behind_a_frozen_view_is_respected(s: &Scenario<'_>) {
+    let (operator, gate) = operate_behind(s, None);
+    s.declare("a", &spec("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.declare("a", &spec("1.1.0", "ready"));
+    s.deployed("a", 2);
+    s.marked("a", 2);
+    s.touch(&operator, "a");
+    gate.close();
+    s.helm(&["rollback", "a", "1"]);
+    // A newer spec that is equal in effect, and a look that is asked for: neither is seen, and nothing is undone.
+    s.annotate("a", "helmrelease.dev/reconcile");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    gate.open();
+    s.refused("a", "RolledBackByUser");
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn object_made_anew_behind_a_frozen_view_is_installed_once(s: &Scenario<'_>) {
+    let (operator, gate) = operate_behind(s, Some("helmreleases"));
+    s.declare("a", &web("1.0.0", json!({ "deletionPolicy": "Orphan" })));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let old = s.ready("a").metadata.uid;
+    s.touch(&operator, "a");
+    gate.close();
+    // Somebody takes the finalizer off by hand, and makes the object anew before the operator hears of either.
+    s.delete("a");
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "a", &json!({ "metadata": { "finalizers": null } }));
+    s.gone("a");
+    s.declare("a", &web("1.0.0", json!({ "deletionPolicy": "Orphan" })));
+    // The records wake it meanwhile, and what is planned is planned for an object that is gone.
+    let label = json!({ "metadata": { "labels": { "example.org/touched": "yes" } } });
+    s.patch("v1", "Secret", "sh.helm.release.v1.a.v1", &label);
+    gate.open();
+    let new = s.ready("a");
+    assert_ne!(new.metadata.uid, old);
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 deployed", "the release was there all the time");
+    s.delete("a");
+    s.gone("a");
+    assert_eq!(s.story("a"), "1 deployed");
+}
+
+fn frozen_view_of_objects_passes_no_bad_version(s: &Scenario<'_>) {
+    let (_operator, gate) = operate_behind(s, Some("deployments"));
+    s.declare("a", &spec("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    // What was good before the upgrade still looks good.
+    gate.close();
+    s.declare("a", &spec("1.1.0", "never-ready"));
+    s.eventually("the rollback, behind the frozen view", || (s.revisions("a").len() == 3).then_some(()));
+    gate.open();
+    s.refused("a", "RolledBack");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    assert!(!s.revisions("a")[1].verified, "the bad revision was never called good");
+}
