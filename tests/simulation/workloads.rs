@@ -142,7 +142,7 @@ async fn course(life: &Life, behaviour: Behaviour) {
             life.enter(Stage::Coming);
             after(2000).await;
             life.enter(Stage::Ready);
-            tokio::time::sleep(life.world.settings.lag + LATE_MAX).await;
+            sleep(life.world.settings.lag + LATE_MAX).await;
             if generation(&life.world, &life.key) != life.of {
                 life.world.lock().ledger.just_missed.insert(life.key.clone());
             }
