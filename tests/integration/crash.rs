@@ -1,24 +1,24 @@
-//! Ends without a word, of helm and of the operator.
+//! Ends without a word, of helm and of the operator: a sample of the crash sweep, and what it does not play.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use libtest_mimic::Trial;
 use rustix::process::Signal;
 use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
 use serde_json::json;
 
+use crate::ground::Ground;
 use crate::scenario::{Scenario, web};
 use crate::stage::Operator;
 use crate::stage::process::{parent_of, signal};
+use crate::sweep::point::{End, Phase, Point, Side};
+use crate::sweep::{Journey, Sweep};
 use crate::tests;
 
 tests![
-    helm_killed_in_an_install_is_recovered_from,
     helm_killed_in_an_upgrade_is_recovered_from,
-    operator_killed_in_an_install_takes_helm_along_and_recovers,
-    operator_killed_in_an_upgrade_takes_helm_along_and_recovers,
-    operator_killed_in_a_rollback_recovers,
     operator_that_is_asked_to_end_ends_in_order,
-    operator_killed_after_any_of_its_writes_recovers,
     broken_connections_are_taken_up_again,
     late_watches_lead_to_the_same_end,
 ];
@@ -46,15 +46,39 @@ fn none_pending(s: &Scenario<'_>, name: &str) {
     assert_eq!(story.matches("deployed").count(), 1, "{story}");
 }
 
-fn helm_killed_in_an_install_is_recovered_from(s: &Scenario<'_>) {
-    let operator = s.operate();
-    let rule = hold_helm(s);
-    s.declare("a", &web("1.0.0", json!({})));
-    let helm = held(s, &rule, &operator);
-    assert_eq!(s.story("a"), "1 pending-install");
-    signal(helm, Signal::KILL).unwrap();
-    s.ready("a");
-    none_pending(s, "a");
+/// The points of the sweep that are played here: writes from the first to about the last, on either side.
+fn points(journey: Journey) -> Vec<Point> {
+    let (before, after): ([u64; 2], [u64; 2]) = match journey {
+        Journey::Install => ([1, 5], [3, 7]),
+        Journey::Upgrade => ([2, 4], [1, 3]),
+        Journey::FailingUpgrade => ([5, 12], [2, 8]),
+        Journey::Values => ([1, 4], [2, 5]),
+        Journey::Uninstall => ([2, 7], [4, 8]),
+    };
+    let before = before.map(|number| Point::Write { number, side: Side::Before });
+    let after = after.map(|number| Point::Write { number, side: Side::After });
+    let helm = match journey {
+        Journey::Upgrade => Some(Point::Helm { phase: Phase::Pending, end: End::Killed }),
+        Journey::FailingUpgrade => Some(Point::Helm { phase: Phase::PendingRollback, end: End::KilledWithOperator }),
+        Journey::Install | Journey::Values | Journey::Uninstall => None,
+    };
+    before.into_iter().chain(after).chain(helm).collect()
+}
+
+/// The sample as scenarios of their own; those of one journey share its undisturbed one.
+pub(crate) fn sample(ground: &Arc<Ground>) -> Vec<Trial> {
+    let sweep = Arc::new(Sweep::new(Arc::clone(ground)));
+    let trial = |journey: Journey, point: Point| {
+        let sweep = Arc::clone(&sweep);
+        let name = format!("crash::{} {point}", journey.name()).replace([' ', '-'], "_");
+        Trial::test(name, move || Ok(sweep.cross(journey, point).map(drop)?))
+    };
+    let of =
+        |journey: Journey| points(journey).into_iter().enumerate().map(move |(turn, point)| (turn, journey, point));
+    let mut all: Vec<_> = Journey::ALL.into_iter().flat_map(of).collect();
+    // In turns, so that those that come first do not wait for the same undisturbed journey.
+    all.sort_by_key(|(turn, _, _)| *turn);
+    all.into_iter().map(|(_, journey, point)| trial(journey, point)).collect()
 }
 
 fn helm_killed_in_an_upgrade_is_recovered_from(s: &Scenario<'_>) {
@@ -74,59 +98,6 @@ fn helm_killed_in_an_upgrade_is_recovered_from(s: &Scenario<'_>) {
     bystander.is_untouched(s);
 }
 
-/// Kills the operator while helm is held, sees that helm is gone, and starts another operator.
-#[track_caller]
-fn kill_in_the_middle(s: &Scenario<'_>, rule: &RuleHandle, operator: Operator) -> Operator {
-    let helm = held(s, rule, &operator);
-    operator.kill();
-    s.eventually("helm died with the operator", || parent_of(helm).is_none().then_some(()));
-    s.operate()
-}
-
-fn operator_killed_in_an_install_takes_helm_along_and_recovers(s: &Scenario<'_>) {
-    let operator = s.operate();
-    let rule = hold_helm(s);
-    s.declare("a", &web("1.0.0", json!({})));
-    let _operator = kill_in_the_middle(s, &rule, operator);
-    s.ready("a");
-    none_pending(s, "a");
-}
-
-fn operator_killed_in_an_upgrade_takes_helm_along_and_recovers(s: &Scenario<'_>) {
-    let operator = s.operate();
-    s.declare("a", &web("1.0.0", json!({})));
-    s.deployed("a", 1);
-    s.marked("a", 1);
-    let rule = hold_helm(s);
-    s.declare("a", &web("1.1.0", json!({})));
-    let operator = kill_in_the_middle(s, &rule, operator);
-    s.ready("a");
-    assert_eq!(s.config("a", "version"), "1.1.0");
-    none_pending(s, "a");
-    s.touch(&operator, "a");
-    assert!(s.revisions("a").len() <= 3, "at most one revision more than needed: {}", s.story("a"));
-}
-
-fn operator_killed_in_a_rollback_recovers(s: &Scenario<'_>) {
-    let operator = s.operate();
-    let spec = |outcome| {
-        web("1.0.0", json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
-    };
-    s.declare("a", &spec("ready"));
-    s.deployed("a", 1);
-    s.marked("a", 1);
-    s.declare("a", &spec("never-ready"));
-    s.eventually("the second revision", || (s.revisions("a").len() == 2).then_some(()));
-    s.eventually("the second revision is written", || s.story("a").ends_with("2 deployed").then_some(()));
-    let rule = hold_helm(s);
-    let _operator = kill_in_the_middle(s, &rule, operator);
-    s.refused("a", "RolledBack");
-    none_pending(s, "a");
-    let deployment = s.object("/apis/apps/v1", "deployments", "a").unwrap();
-    let outcome = &deployment["spec"]["template"]["metadata"]["annotations"]["sandbox.test/outcome"];
-    assert_eq!(outcome, "ready", "the good version is back");
-}
-
 fn operator_that_is_asked_to_end_ends_in_order(s: &Scenario<'_>) {
     let operator = s.operate();
     s.declare("a", &web("1.0.0", json!({})));
@@ -142,35 +113,6 @@ fn operator_that_is_asked_to_end_ends_in_order(s: &Scenario<'_>) {
     s.ready("a");
     assert_eq!(s.config("a", "version"), "1.1.0");
     none_pending(s, "a");
-}
-
-fn operator_killed_after_any_of_its_writes_recovers(s: &Scenario<'_>) {
-    let mut operator = s.operate();
-    s.declare("a", &web("1.0.0", json!({})));
-    s.deployed("a", 1);
-    s.marked("a", 1);
-    // One upgrade each, with the end after another one of the operator's own writes to the object or its records.
-    for (number, version) in (0..).zip(["1.1.0", "2.0.0", "1.0.0", "1.1.0"]) {
-        let pid = operator.pid();
-        let own = |info: &sandbox::proxy::RequestInfo| {
-            !info.user_agent.starts_with("Helm/") && info.verb == Verb::Patch && info.resource != "leases"
-        };
-        let kill = Action::kill_after(move |_| drop(signal(pid, Signal::KILL)));
-        let rule = s.proxy.rule(Rule::new(own, kill).skip(number).times(1));
-        s.declare("a", &web(version, json!({})));
-        let made = || rule.hits() == 1;
-        let settled = || s.config("a", "version") == version;
-        s.eventually("the write was made, or there are fewer of them", || (made() || settled()).then_some(()));
-        if made() {
-            operator.wait_until_ended().unwrap();
-            operator = s.operate();
-        }
-        rule.remove();
-        let object = s.ready("a");
-        assert_eq!(s.config("a", "version"), version, "killed after write {}", number + 1);
-        assert!(object.status.unwrap().operation.is_none(), "killed after write {}", number + 1);
-        none_pending(s, "a");
-    }
 }
 
 fn broken_connections_are_taken_up_again(s: &Scenario<'_>) {

@@ -9,6 +9,9 @@ mod ground;
 mod scenario;
 #[path = "../stage/mod.rs"]
 mod stage;
+#[allow(dead_code, reason = "a sample of the sweep is played here")]
+#[path = "../crash_sweep/sweep/mod.rs"]
+mod sweep;
 
 mod accounts;
 mod admission;
@@ -107,5 +110,6 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         let title = name.clone();
         Trial::ignorable_test(name, move || scenario::play(&ground, &title, test))
     };
-    rooms.iter().flat_map(|(room, tests)| tests.iter().map(|test| trial(room, test))).collect()
+    let scenarios = rooms.iter().flat_map(|(room, tests)| tests.iter().map(|test| trial(room, test)));
+    scenarios.chain(crash::sample(ground)).collect()
 }

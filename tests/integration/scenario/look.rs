@@ -13,6 +13,8 @@ pub(crate) struct Revision {
     pub(crate) status: String,
     /// The record carries the mark of a revision that was judged good, with its own number.
     pub(crate) verified: bool,
+    /// What the operator says that it was made from.
+    pub(crate) digest: String,
     /// Changes with every write.
     pub(crate) resource_version: String,
 }
@@ -122,6 +124,7 @@ impl Revision {
             number: label("version").parse().unwrap_or_default(),
             status: label("status").to_owned(),
             verified: !label("version").is_empty() && label("version") == label("helmrelease.dev/verified"),
+            digest: label("helmrelease.dev/digest").to_owned(),
             resource_version: text(&secret["metadata"]["resourceVersion"]),
         }
     }

@@ -30,8 +30,8 @@ pub(crate) fn remember_panics() {
     }));
 }
 
-/// Plays the test in a scenario of its own.
-pub(crate) fn play(ground: &Ground, title: &str, test: Test) -> Result<Completion, Failed> {
+/// Plays the story in a scenario of its own.
+pub(crate) fn play(ground: &Ground, title: &str, test: impl Fn(&Scenario<'_>)) -> Result<Completion, Failed> {
     let land = ground.land()?;
     let scenario = Scenario::new(land, namespace(title))?;
     let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| test(&scenario))) else {

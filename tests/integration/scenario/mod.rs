@@ -17,6 +17,7 @@ use sandbox::{Proxy, Repository, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) use look::Revision;
 use play::Skipped;
 pub(crate) use play::{Test, play, remember_panics};
 

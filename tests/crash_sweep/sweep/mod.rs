@@ -1,0 +1,194 @@
+//! The crash sweep: a journey is made once undisturbed, and once for each point at which something may be killed. The
+//! end has to be the same.
+
+mod journey;
+mod outcome;
+pub(crate) mod point;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use sandbox::wait;
+
+pub(crate) use journey::{Hooks, Journey};
+
+use crate::ground::Ground;
+use crate::scenario::{Revision, Scenario, play};
+use crate::stage::Operator;
+use journey::NAME;
+use outcome::{Outcome, deployment, is_locked, object};
+use point::{Point, Trap, is_own_write, told};
+
+/// How long a journey may take to its end; a back-off and a new time for judging are part of the slowest.
+const JOURNEY_LIMIT: Duration = Duration::from_secs(180);
+
+/// Events follow what they tell of, so the last writes of a journey may come after its end, but not later than this.
+const LAST_WRITES: Duration = Duration::from_secs(3);
+
+/// An undisturbed journey.
+#[derive(Clone)]
+pub(crate) struct Reference {
+    outcome: Outcome,
+    /// The newest revision at the end, none where all is gone.
+    newest: u32,
+    /// The operator's own writes, in their order.
+    pub(crate) writes: Vec<String>,
+}
+
+/// What became of one point.
+#[derive(Debug, Clone)]
+pub(crate) struct Passed {
+    /// The request at which something was killed; none if the journey was over before.
+    pub(crate) caught: Option<String>,
+    /// Revisions more than in the undisturbed journey.
+    pub(crate) extra: u32,
+}
+
+type Known = Arc<OnceLock<Result<Reference, String>>>;
+
+/// The undisturbed journeys, each made when it is first asked for.
+pub(crate) struct Sweep {
+    ground: Arc<Ground>,
+    references: Mutex<BTreeMap<(Journey, Hooks), Known>>,
+}
+
+impl Sweep {
+    pub(crate) fn new(ground: Arc<Ground>) -> Self {
+        Self { ground, references: Mutex::default() }
+    }
+
+    pub(crate) fn reference(&self, journey: Journey, hooks: Hooks) -> Result<Reference, String> {
+        let known = {
+            let mut references = self.references.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(references.entry((journey, hooks)).or_default())
+        };
+        known.get_or_init(|| self.told(journey, |s| make(s, journey, hooks))).clone()
+    }
+
+    /// Makes the journey with a crash at that point; the error tells what is otherwise than without it.
+    pub(crate) fn cross(&self, journey: Journey, point: Point) -> Result<Passed, String> {
+        let reference = self.reference(journey, point.hooks());
+        let reference = reference.map_err(|error| format!("the undisturbed journey fails: {error}"))?;
+        self.told(journey, |s| cross(s, journey, point, &reference))
+    }
+
+    /// Plays the story in a scenario of its own, for what it yields.
+    fn told<T>(&self, journey: Journey, story: impl Fn(&Scenario<'_>) -> T) -> Result<T, String> {
+        let yielded = Mutex::new(None);
+        let played = play(&self.ground, journey.name(), |s| {
+            let value = story(s);
+            *yielded.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        });
+        if let Err(failed) = played {
+            return Err(failed.message().unwrap_or("it panicked").to_owned());
+        }
+        yielded.into_inner().unwrap_or_else(PoisonError::into_inner).ok_or_else(|| "it did not come to an end".into())
+    }
+}
+
+/// The undisturbed journey.
+fn make(s: &Scenario<'_>, journey: Journey, hooks: Hooks) -> Reference {
+    let operator = s.operate();
+    journey.prepare(s, hooks);
+    let guard = Guard::new(s, journey);
+    let before = s.proxy.recent().iter().filter(|info| is_own_write(info)).count();
+    journey.change(s, hooks);
+    guard.watch("the end of the undisturbed journey", |is_over| is_over);
+    for event in journey.last_events() {
+        s.event(NAME, event);
+    }
+    let writes = s.proxy.recent().iter().filter(|info| is_own_write(info)).skip(before).map(told).collect();
+    if journey != Journey::Uninstall {
+        s.touch(&operator, NAME);
+    }
+    Reference { outcome: guard.outcome(), newest: newest(s), writes }
+}
+
+/// The journey with a crash.
+fn cross(s: &Scenario<'_>, journey: Journey, point: Point, reference: &Reference) -> Passed {
+    let mut operator = s.operate();
+    journey.prepare(s, point.hooks());
+    let guard = Guard::new(s, journey);
+    let trap = Trap::lay(s, &operator, journey, point);
+    journey.change(s, point.hooks());
+    guard.watch("the crash, or the end without one", |is_over| is_over || trap.has_sprung());
+    wait::until(LAST_WRITES, || trap.has_sprung().then_some(()));
+    let caught = trap.has_sprung().then(|| s.eventually("the crash has happened", || non_empty(trap.caught())));
+    if caught.is_some() && point.ends_the_operator() {
+        operator.wait_until_ended().unwrap();
+        sound(&operator);
+        operator = s.operate();
+    }
+    guard.watch("the end after the crash", |is_over| is_over);
+    if journey != Journey::Uninstall {
+        s.touch(&operator, NAME);
+    }
+    let settled = wait::until(LAST_WRITES, || (guard.outcome() == reference.outcome).then_some(()));
+    if settled.is_none() {
+        assert_eq!(guard.outcome(), reference.outcome, "the end (left) differs from that of an undisturbed journey");
+    }
+    sound(&operator);
+    let locked: Vec<Revision> = s.revisions(NAME).into_iter().filter(is_locked).collect();
+    assert!(locked.is_empty(), "helm's lock is left: {locked:?}");
+    let (newest, most) = (newest(s), journey.extra_revisions_max());
+    assert!(
+        (reference.newest..=reference.newest + most).contains(&newest),
+        "revision {newest} at the end; {} without a crash, and at most {most} more",
+        reference.newest
+    );
+    Passed { caught, extra: newest - reference.newest }
+}
+
+/// Fails when the operator broke one of its own assertions on the way.
+#[track_caller]
+fn sound(operator: &Operator) {
+    assert!(!operator.log().contains("panicked at"), "the operator panicked");
+}
+
+fn newest(s: &Scenario<'_>) -> u32 {
+    s.revisions(NAME).last().map_or(0, |newest| newest.number)
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Looks, all the way, whether what was good is still there.
+struct Guard<'a> {
+    s: &'a Scenario<'a>,
+    journey: Journey,
+    /// The Deployment of the good version.
+    deployment: Option<String>,
+    /// The digest of the release before the change.
+    digest: Option<String>,
+}
+
+impl<'a> Guard<'a> {
+    fn new(s: &'a Scenario<'_>, journey: Journey) -> Self {
+        let deployment = if journey.keeps_what_was_good() { deployment(s) } else { None };
+        let digest = s.revisions(NAME).pop().map(|newest| newest.digest);
+        Self { s, journey, deployment, digest }
+    }
+
+    #[track_caller]
+    fn outcome(&self) -> Outcome {
+        Outcome::of(self.s, self.digest.as_deref())
+    }
+
+    /// Looks until the closure, told whether the journey is over, says enough.
+    #[track_caller]
+    fn watch(&self, what: &str, enough: impl Fn(bool) -> bool) {
+        let (s, journey) = (self.s, self.journey);
+        let seen = wait::until(JOURNEY_LIMIT, || {
+            let records = s.revisions(NAME);
+            if journey.keeps_what_was_good() {
+                assert_eq!(deployment(s), self.deployment, "the Deployment of the good version was taken away");
+                let kept = records.is_empty() || records.iter().any(|record| record.verified);
+                assert!(kept, "no verified revision is left to go back to: {records:?}");
+            }
+            enough(journey.is_over(s, object(s).as_ref(), &records)).then_some(())
+        });
+        assert!(seen.is_some(), "not after {JOURNEY_LIMIT:?}: {what}");
+    }
+}

@@ -1,0 +1,240 @@
+//! Where a crash happens, and to whom.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::Signal;
+use sandbox::proxy::{Action, RequestInfo, Rule, RuleHandle, Verb};
+
+use super::journey::{Hooks, Journey};
+use crate::scenario::Scenario;
+use crate::stage::Operator;
+use crate::stage::process::{children_of, signal};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// The operator is killed at this one of its own writes, counted from one.
+    Write { number: u64, side: Side },
+    /// helm is ended in this phase of its work.
+    Helm { phase: Phase, end: End },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The API server never hears of the write.
+    Before,
+    /// The API server has done it, and the operator never hears of that.
+    After,
+}
+
+/// How far helm is when it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is written of the run.
+    BeforeRecord,
+    /// The record says `pending-*` or `uninstalling`, and no object is touched.
+    Pending,
+    /// A hook was started and is waited for.
+    Hook,
+    /// The objects are written, and the records still say what they did before.
+    Applied,
+    /// The old record says `superseded` and the new one `pending-upgrade`: nothing is deployed.
+    Superseded,
+    /// The record says `deployed`, and helm has not heard of it.
+    Written,
+    /// The way back is being taken, nothing written of it.
+    BeforeRollbackRecord,
+    /// The record says `pending-rollback`.
+    PendingRollback,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// helm is asked to end, and may still say so in its record.
+    Terminated,
+    Killed,
+    KilledWithOperator,
+}
+
+impl Phase {
+    pub(crate) fn all(journey: Journey) -> &'static [Self] {
+        use Phase::{Applied, BeforeRecord, BeforeRollbackRecord, Hook, Pending, PendingRollback, Superseded, Written};
+        match journey {
+            Journey::Install => &[BeforeRecord, Pending, Hook, Applied, Written],
+            Journey::Upgrade => &[BeforeRecord, Pending, Hook, Applied, Superseded, Written],
+            Journey::FailingUpgrade => {
+                &[BeforeRecord, Pending, Hook, Applied, Superseded, Written, BeforeRollbackRecord, PendingRollback]
+            }
+            Journey::Values => &[BeforeRecord, Pending, Applied, Superseded, Written],
+            Journey::Uninstall => &[BeforeRecord, Pending],
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeRecord => "before its record",
+            Self::Pending => "with its record pending",
+            Self::Hook => "in a hook",
+            Self::Applied => "with its objects written",
+            Self::Superseded => "with the old record superseded",
+            Self::Written => "with its record written",
+            Self::BeforeRollbackRecord => "before the record of the rollback",
+            Self::PendingRollback => "with the record of the rollback pending",
+        }
+    }
+
+    /// The request at which helm is ended, and how many of its kind come by before.
+    fn request(self, journey: Journey) -> (fn(&RequestInfo) -> bool, u64) {
+        let supersedes = journey != Journey::Install;
+        match self {
+            // Pruning deletes records before the new one is written, and a removal rewrites the one that is there.
+            Self::BeforeRecord => {
+                (|info| info.resource == "secrets" && matches!(info.verb, Verb::Create | Verb::Update), 0)
+            }
+            Self::Pending => (|info| info.resource == "deployments" && info.is_write(), 0),
+            Self::Hook => (|info| info.resource == "jobs" && matches!(info.verb, Verb::List | Verb::Watch), 0),
+            Self::Applied => (is_rewritten_record, 0),
+            Self::Superseded => (is_rewritten_record, 1),
+            Self::Written => (is_rewritten_record, u64::from(supersedes)),
+            Self::BeforeRollbackRecord => (|info| info.resource == "secrets" && info.verb == Verb::Create, 1),
+            Self::PendingRollback => (|info| info.resource == "deployments" && info.is_write(), 1),
+        }
+    }
+
+    /// Whether the request is still done.
+    fn side(self) -> Side {
+        match self {
+            Self::Written => Side::After,
+            Self::BeforeRecord
+            | Self::Pending
+            | Self::Hook
+            | Self::Applied
+            | Self::Superseded
+            | Self::BeforeRollbackRecord
+            | Self::PendingRollback => Side::Before,
+        }
+    }
+}
+
+fn is_rewritten_record(info: &RequestInfo) -> bool {
+    info.resource == "secrets" && info.verb == Verb::Update
+}
+
+impl End {
+    pub(crate) const ALL: [Self; 3] = [Self::Terminated, Self::Killed, Self::KilledWithOperator];
+}
+
+impl Point {
+    /// The phases first: their numbers do not depend on how many writes there are.
+    pub(crate) fn all(journey: Journey, writes: u64) -> Vec<Self> {
+        let phases = Phase::all(journey).iter().flat_map(|&phase| End::ALL.map(|end| Self::Helm { phase, end }));
+        let sides = [Side::Before, Side::After];
+        let writes = (1..=writes).flat_map(|number| sides.map(|side| Self::Write { number, side }));
+        phases.chain(writes).collect()
+    }
+
+    pub(crate) fn hooks(self) -> Hooks {
+        match self {
+            Self::Helm { phase: Phase::Hook, .. } => Hooks::Present,
+            Self::Helm { .. } | Self::Write { .. } => Hooks::Absent,
+        }
+    }
+
+    /// Another operator has to be started afterwards.
+    pub(crate) fn ends_the_operator(self) -> bool {
+        match self {
+            Self::Write { .. } | Self::Helm { end: End::KilledWithOperator, .. } => true,
+            Self::Helm { end: End::Terminated | End::Killed, .. } => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Point {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Write { number, side: Side::Before } => write!(formatter, "operator killed before write {number}"),
+            Self::Write { number, side: Side::After } => write!(formatter, "operator killed after write {number}"),
+            Self::Helm { phase, end } => {
+                let whom = match end {
+                    End::Terminated => "helm terminated",
+                    End::Killed => "helm killed",
+                    End::KilledWithOperator => "helm and operator killed",
+                };
+                write!(formatter, "{whom} {}", phase.as_str())
+            }
+        }
+    }
+}
+
+/// One of the operator's own writes; those of the lease come by the clock.
+pub(crate) fn is_own_write(info: &RequestInfo) -> bool {
+    !is_helms(info) && info.is_write() && info.resource != "leases"
+}
+
+fn is_helms(info: &RequestInfo) -> bool {
+    info.user_agent.starts_with("Helm/")
+}
+
+/// A request in a few words.
+pub(crate) fn told(info: &RequestInfo) -> String {
+    let parts = [Some(info.resource.as_str()), info.subresource.as_deref(), info.name.as_deref()];
+    format!("{} {}", info.method, parts.into_iter().flatten().collect::<Vec<_>>().join("/"))
+}
+
+type Matcher = Box<dyn Fn(&RequestInfo) -> bool + Send + Sync>;
+
+/// A crash that waits for its moment.
+pub(crate) struct Trap {
+    rule: RuleHandle,
+    caught: Arc<Mutex<String>>,
+}
+
+impl Trap {
+    /// Counts from now on.
+    pub(crate) fn lay(s: &Scenario<'_>, operator: &Operator, journey: Journey, point: Point) -> Self {
+        let caught = Arc::new(Mutex::new(String::new()));
+        let (pid, told_to) = (operator.pid(), Arc::clone(&caught));
+        let strike = move |info: &RequestInfo| {
+            *told_to.lock().unwrap_or_else(PoisonError::into_inner) = told(info);
+            match point {
+                Point::Write { .. } => kill(pid),
+                Point::Helm { end, .. } => strike_helm(pid, end),
+            }
+        };
+        let (is_it, earlier, side): (Matcher, _, _) = match point {
+            Point::Write { number, side } => (Box::new(is_own_write), number - 1, side),
+            Point::Helm { phase, .. } => {
+                let (is_it, earlier) = phase.request(journey);
+                (Box::new(move |info| is_helms(info) && is_it(info)), earlier, phase.side())
+            }
+        };
+        let action = match side {
+            Side::Before => Action::kill_before(strike),
+            Side::After => Action::kill_after(strike),
+        };
+        let rule = Rule::new(is_it, action).skip(earlier);
+        Self { rule: s.proxy.rule(rule.times(1)), caught }
+    }
+
+    pub(crate) fn has_sprung(&self) -> bool {
+        self.rule.hits() > 0
+    }
+
+    /// The request at which it happened.
+    pub(crate) fn caught(&self) -> String {
+        self.caught.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn strike_helm(operator: u32, end: End) {
+    let helm = children_of(operator);
+    match end {
+        End::Terminated => helm.into_iter().for_each(|pid| drop(signal(pid, Signal::TERM))),
+        End::Killed => helm.into_iter().for_each(kill),
+        End::KilledWithOperator => std::iter::once(operator).chain(helm).for_each(kill),
+    }
+}
+
+/// Nothing is there to kill when the process was faster, and the story goes on as if it had been.
+fn kill(pid: u32) {
+    drop(signal(pid, Signal::KILL));
+}
