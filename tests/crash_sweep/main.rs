@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use ground::Ground;
 use orders::Orders;
-use sweep::point::{Phase, Point};
+use sweep::point::{Phase, Point, Run};
 use sweep::{Hooks, Journey, Sweep};
 
 /// A point and its number in its journey.
@@ -89,7 +89,7 @@ fn run(sweep: &Sweep, orders: &Orders, tally: &Tally) {
 
 /// The journey without hooks, and with them where one of its points needs them.
 fn with_hooks(journey: Journey) -> Vec<(Journey, Hooks)> {
-    let hooked = Phase::all(journey).contains(&Phase::Hook);
+    let hooked = Phase::all(journey, Run::Change).contains(&Phase::Hook);
     std::iter::once(Hooks::Absent).chain(hooked.then_some(Hooks::Present)).map(|hooks| (journey, hooks)).collect()
 }
 

@@ -13,7 +13,9 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        // The alias of the command ends with the same mark, so that it may be left out.
+        let mut arguments = arguments.filter(|argument| argument != "--");
         let mut orders = Self { journeys: Journey::ALL.to_vec(), point: None, side_by_side: SIDE_BY_SIDE };
         while let Some(flag) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;

@@ -12,7 +12,7 @@ use crate::ground::Ground;
 use crate::scenario::{Scenario, web};
 use crate::stage::Operator;
 use crate::stage::process::{parent_of, signal};
-use crate::sweep::point::{End, Phase, Point, Side};
+use crate::sweep::point::{End, Phase, Point, Run, Side};
 use crate::sweep::{Journey, Sweep};
 use crate::tests;
 
@@ -58,8 +58,10 @@ fn points(journey: Journey) -> Vec<Point> {
     let before = before.map(|number| Point::Write { number, side: Side::Before });
     let after = after.map(|number| Point::Write { number, side: Side::After });
     let helm = match journey {
-        Journey::Upgrade => Some(Point::Helm { phase: Phase::Pending, end: End::Killed }),
-        Journey::FailingUpgrade => Some(Point::Helm { phase: Phase::PendingRollback, end: End::KilledWithOperator }),
+        Journey::Upgrade => Some(Point::Helm { run: Run::Change, phase: Phase::Pending, end: End::Killed }),
+        Journey::FailingUpgrade => {
+            Some(Point::Helm { run: Run::WayBack, phase: Phase::Superseded, end: End::KilledWithOperator })
+        }
         Journey::Install | Journey::Values | Journey::Uninstall => None,
     };
     before.into_iter().chain(after).chain(helm).collect()

@@ -14,8 +14,8 @@ use crate::stage::process::{children_of, signal};
 pub(crate) enum Point {
     /// The operator is killed at this one of its own writes, counted from one.
     Write { number: u64, side: Side },
-    /// helm is ended in this phase of its work.
-    Helm { phase: Phase, end: End },
+    /// helm is ended in this phase of that run.
+    Helm { run: Run, phase: Phase, end: End },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub(crate) enum Side {
     Before,
     /// The API server has done it, and the operator never hears of that.
     After,
+}
+
+/// One run of helm in a journey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// The one that brings what the user changed.
+    Change,
+    /// The rollback of that.
+    WayBack,
 }
 
 /// How far helm is when it is ended.
@@ -35,16 +44,12 @@ pub(crate) enum Phase {
     Pending,
     /// A hook was started and is waited for.
     Hook,
-    /// The objects are written, and the records still say what they did before.
+    /// The objects are written or deleted, and no record says so.
     Applied,
-    /// The old record says `superseded` and the new one `pending-upgrade`: nothing is deployed.
+    /// The old record says `superseded` and the new one is pending: nothing is deployed.
     Superseded,
     /// The record says `deployed`, and helm has not heard of it.
     Written,
-    /// The way back is being taken, nothing written of it.
-    BeforeRollbackRecord,
-    /// The record says `pending-rollback`.
-    PendingRollback,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +60,27 @@ pub(crate) enum End {
     KilledWithOperator,
 }
 
-impl Phase {
-    pub(crate) fn all(journey: Journey) -> &'static [Self] {
-        use Phase::{Applied, BeforeRecord, BeforeRollbackRecord, Hook, Pending, PendingRollback, Superseded, Written};
+impl Run {
+    fn all(journey: Journey) -> &'static [Self] {
         match journey {
-            Journey::Install => &[BeforeRecord, Pending, Hook, Applied, Written],
-            Journey::Upgrade => &[BeforeRecord, Pending, Hook, Applied, Superseded, Written],
-            Journey::FailingUpgrade => {
-                &[BeforeRecord, Pending, Hook, Applied, Superseded, Written, BeforeRollbackRecord, PendingRollback]
+            Journey::FailingUpgrade => &[Self::Change, Self::WayBack],
+            Journey::Install | Journey::Upgrade | Journey::Values | Journey::Uninstall => &[Self::Change],
+        }
+    }
+}
+
+impl Phase {
+    pub(crate) fn all(journey: Journey, run: Run) -> &'static [Self] {
+        use Phase::{Applied, BeforeRecord, Hook, Pending, Superseded, Written};
+        match (journey, run) {
+            (Journey::Install, _) => &[BeforeRecord, Pending, Hook, Applied, Written],
+            (Journey::Upgrade, _) | (Journey::FailingUpgrade, Run::Change) => {
+                &[BeforeRecord, Pending, Hook, Applied, Superseded, Written]
             }
-            Journey::Values => &[BeforeRecord, Pending, Applied, Superseded, Written],
-            Journey::Uninstall => &[BeforeRecord, Pending],
+            (Journey::FailingUpgrade, Run::WayBack) | (Journey::Values, _) => {
+                &[BeforeRecord, Pending, Applied, Superseded, Written]
+            }
+            (Journey::Uninstall, _) => &[BeforeRecord, Pending, Applied],
         }
     }
 
@@ -74,29 +89,30 @@ impl Phase {
             Self::BeforeRecord => "before its record",
             Self::Pending => "with its record pending",
             Self::Hook => "in a hook",
-            Self::Applied => "with its objects written",
+            Self::Applied => "after its objects",
             Self::Superseded => "with the old record superseded",
             Self::Written => "with its record written",
-            Self::BeforeRollbackRecord => "before the record of the rollback",
-            Self::PendingRollback => "with the record of the rollback pending",
         }
     }
 
-    /// The request at which helm is ended, and how many of its kind come by before.
-    fn request(self, journey: Journey) -> (fn(&RequestInfo) -> bool, u64) {
-        let supersedes = journey != Journey::Install;
+    /// The request at which helm is ended, and how many like it come by before.
+    fn request(self, journey: Journey, run: Run) -> (fn(&RequestInfo) -> bool, u64) {
+        let earlier_runs = match run {
+            Run::Change => 0,
+            Run::WayBack => 1,
+        };
+        let superseding = u64::from(journey != Journey::Install);
+        let rewritten = earlier_runs * (1 + superseding);
+        let removes = journey == Journey::Uninstall;
         match self {
-            // Pruning deletes records before the new one is written, and a removal rewrites the one that is there.
-            Self::BeforeRecord => {
-                (|info| info.resource == "secrets" && matches!(info.verb, Verb::Create | Verb::Update), 0)
-            }
-            Self::Pending => (|info| info.resource == "deployments" && info.is_write(), 0),
+            Self::BeforeRecord if removes => (is_rewritten_record, 0),
+            Self::BeforeRecord => (|info| info.resource == "secrets" && info.verb == Verb::Create, earlier_runs),
+            Self::Pending => (|info| info.resource == "deployments" && info.is_write(), earlier_runs),
             Self::Hook => (|info| info.resource == "jobs" && matches!(info.verb, Verb::List | Verb::Watch), 0),
-            Self::Applied => (is_rewritten_record, 0),
-            Self::Superseded => (is_rewritten_record, 1),
-            Self::Written => (is_rewritten_record, u64::from(supersedes)),
-            Self::BeforeRollbackRecord => (|info| info.resource == "secrets" && info.verb == Verb::Create, 1),
-            Self::PendingRollback => (|info| info.resource == "deployments" && info.is_write(), 1),
+            Self::Applied if removes => (|info| info.resource == "secrets" && info.verb == Verb::Delete, 0),
+            Self::Applied => (is_rewritten_record, rewritten),
+            Self::Superseded => (is_rewritten_record, rewritten + 1),
+            Self::Written => (is_rewritten_record, rewritten + superseding),
         }
     }
 
@@ -104,13 +120,7 @@ impl Phase {
     fn side(self) -> Side {
         match self {
             Self::Written => Side::After,
-            Self::BeforeRecord
-            | Self::Pending
-            | Self::Hook
-            | Self::Applied
-            | Self::Superseded
-            | Self::BeforeRollbackRecord
-            | Self::PendingRollback => Side::Before,
+            Self::BeforeRecord | Self::Pending | Self::Hook | Self::Applied | Self::Superseded => Side::Before,
         }
     }
 }
@@ -126,7 +136,9 @@ impl End {
 impl Point {
     /// The phases first: their numbers do not depend on how many writes there are.
     pub(crate) fn all(journey: Journey, writes: u64) -> Vec<Self> {
-        let phases = Phase::all(journey).iter().flat_map(|&phase| End::ALL.map(|end| Self::Helm { phase, end }));
+        let runs = Run::all(journey).iter();
+        let phases = runs.flat_map(|&run| Phase::all(journey, run).iter().map(move |&phase| (run, phase)));
+        let phases = phases.flat_map(|(run, phase)| End::ALL.map(|end| Self::Helm { run, phase, end }));
         let sides = [Side::Before, Side::After];
         let writes = (1..=writes).flat_map(|number| sides.map(|side| Self::Write { number, side }));
         phases.chain(writes).collect()
@@ -153,13 +165,17 @@ impl std::fmt::Display for Point {
         match self {
             Self::Write { number, side: Side::Before } => write!(formatter, "operator killed before write {number}"),
             Self::Write { number, side: Side::After } => write!(formatter, "operator killed after write {number}"),
-            Self::Helm { phase, end } => {
+            Self::Helm { run, phase, end } => {
+                let run = match run {
+                    Run::Change => "",
+                    Run::WayBack => " in the rollback",
+                };
                 let whom = match end {
                     End::Terminated => "helm terminated",
                     End::Killed => "helm killed",
                     End::KilledWithOperator => "helm and operator killed",
                 };
-                write!(formatter, "{whom} {}", phase.as_str())
+                write!(formatter, "{whom}{run} {}", phase.as_str())
             }
         }
     }
@@ -202,8 +218,8 @@ impl Trap {
         };
         let (is_it, earlier, side): (Matcher, _, _) = match point {
             Point::Write { number, side } => (Box::new(is_own_write), number - 1, side),
-            Point::Helm { phase, .. } => {
-                let (is_it, earlier) = phase.request(journey);
+            Point::Helm { run, phase, .. } => {
+                let (is_it, earlier) = phase.request(journey, run);
                 (Box::new(move |info| is_helms(info) && is_it(info)), earlier, phase.side())
             }
         };

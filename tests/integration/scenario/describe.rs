@@ -26,6 +26,9 @@ impl Scenario<'_> {
             let history = self.try_helm(&["history", release]).unwrap_or_else(|error| error.to_string());
             let _ = writeln!(text, "--- helm history {release}\n{history}");
         }
+        for record in self.list("/api/v1", "secrets?labelSelector=owner%3Dhelm") {
+            let _ = writeln!(text, "record {}: {}", record["metadata"]["name"], record["metadata"]["labels"]);
+        }
         for pod in self.list("/api/v1", "pods") {
             let _ = writeln!(text, "pod {}: {}", pod["metadata"]["name"], short(&pod["status"]));
         }
