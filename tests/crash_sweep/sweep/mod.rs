@@ -21,7 +21,7 @@ use outcome::{Outcome, deployment, is_locked, object};
 use point::{Point, Trap, is_own_write, told};
 
 /// How long a journey may take to its end; a back-off and a new time for judging are part of the slowest.
-const JOURNEY_LIMIT: Duration = Duration::from_secs(180);
+const JOURNEY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Events follow what they tell of, so the last writes of a journey may come after its end, but not later than this.
 const LAST_WRITES: Duration = Duration::from_secs(3);
