@@ -96,6 +96,7 @@ impl Bench {
             repository: Some(repository.url()),
             suffix: "bench".to_owned(),
             log_level: "warn,helm_release_operator=info",
+            further: Vec::new(),
         };
         Ok(Self { settings, stopwatch, proxy, cluster, _repository: repository, sandbox, _folder: folder })
     }

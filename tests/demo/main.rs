@@ -111,6 +111,7 @@ impl Show {
             repository: Some(repository.url()),
             suffix: "demo".to_owned(),
             log_level: "info",
+            further: Vec::new(),
         })?;
         telling.line(&format!("the operator is ready after {:.1} s", begin.elapsed().as_secs_f32()));
         Ok(Self { operator, _repository: repository, cluster, sandbox, helm, folder, telling })

@@ -2,10 +2,17 @@
 //!
 //! One sandbox for all stories; each has its own namespace, lease, proxy and operators.
 
+#[path = "../integration/ground.rs"]
+mod ground;
+mod replica;
+#[allow(dead_code, unused_imports, reason = "the stories use a part of the words of the scenarios")]
+#[path = "../integration/scenario/mod.rs"]
+mod scenario;
+#[path = "../stage/mod.rs"]
 mod stage;
 
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
@@ -13,7 +20,10 @@ use rustix::process::Signal;
 use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
 use serde_json::json;
 
-use stage::{Land, Operator, Stage};
+use ground::Ground;
+use replica::{Replica, delete_lease};
+use scenario::{Scenario, Test, play, remember_panics, web};
+use stage::status::is_ready;
 
 /// The longest that a crash of the leader may stay without consequence.
 const TAKEOVER_AFTER_CRASH: Duration = Duration::from_secs(20);
@@ -24,9 +34,7 @@ const RELEASES: usize = 6;
 /// Requests for the lease by leader and standby together, in a minute.
 const LEASE_REQUESTS_MAX: f64 = 10.0;
 
-type Story = fn(&Stage<'_>);
-
-const STORIES: &[(&str, Story)] = &[
+const STORIES: &[(&str, Test)] = &[
     ("leader_killed_in_the_middle_of_upgrades_is_followed_by_the_standby", killed),
     ("leader_told_to_end_is_followed_at_once_and_a_deleted_lease_comes_back", told_to_end),
     ("leader_that_was_stopped_for_long_ends_without_writing", stopped),
@@ -36,16 +44,15 @@ const STORIES: &[(&str, Story)] = &[
 
 fn main() -> ExitCode {
     sandbox::guard();
+    stage::play_role();
     let mut arguments = Arguments::from_args();
     // They measure times.
     arguments.test_threads.get_or_insert(1);
-    let ground: Arc<OnceLock<Land>> = Arc::default();
-    let trial = |&(name, story): &(&str, Story)| {
+    remember_panics();
+    let ground = Arc::new(Ground::default());
+    let trial = |&(name, story): &(&'static str, Test)| {
         let ground = Arc::clone(&ground);
-        Trial::test(name, move || {
-            story(&Stage::new(ground.get_or_init(Land::new)));
-            Ok(())
-        })
+        Trial::ignorable_test(name, move || play(&ground, "leadership", story))
     };
     let conclusion = libtest_mimic::run(&arguments, STORIES.iter().map(trial).collect());
     drop(ground);
@@ -53,139 +60,160 @@ fn main() -> ExitCode {
 }
 
 /// A leader and a standby, in that order.
-fn pair(s: &Stage<'_>) -> (Operator, Operator) {
-    let first = s.operate(&["--leader-elect"]);
-    s.until("the first leads", || (s.holder() == first.holder()).then_some(()));
-    let second = s.operate(&["--leader-elect"]);
-    assert!(first.metric("leader") > 0.5 && second.metric("leader") < 0.5);
+fn pair(s: &Scenario<'_>) -> (Replica, Replica) {
+    let first = Replica::start(s, "first", &["--leader-elect"]);
+    s.eventually("the first leads", || first.leads(s).then_some(()));
+    let second = Replica::start(s, "second", &["--leader-elect"]);
+    assert!(first.leads(s) && second.stands_by());
     (first, second)
 }
 
 /// Waits until that operator holds the lease; how long it took.
-fn takeover(s: &Stage<'_>, to: &Operator, since: Instant) -> Duration {
-    s.until("the standby leads", || (s.holder() == to.holder() && to.metric("leader") > 0.5).then_some(()));
+fn takeover(s: &Scenario<'_>, to: &Replica, since: Instant) -> Duration {
+    s.eventually("the standby leads", || to.leads(s).then_some(()));
     since.elapsed()
 }
 
+/// Declares a release of the web chart without pods, whose health is judged at once.
+fn declare(s: &Scenario<'_>, name: &str, version: &str) {
+    s.declare(name, &web(version, json!({ "values": { "replicas": 0 } })));
+}
+
+/// Waits until that version is deployed and good.
+fn deployed(s: &Scenario<'_>, name: &str, version: &str) {
+    s.until(name, version, |object| {
+        let deployed = object.status.as_ref().and_then(|status| status.deployed.as_ref());
+        is_ready(object) && deployed.is_some_and(|deployed| deployed.version == version)
+    });
+}
+
+/// Release, revision and status of helm's records.
+fn records(s: &Scenario<'_>) -> Vec<String> {
+    let told = s.list("/api/v1", "secrets?labelSelector=owner%3Dhelm").into_iter().map(|secret| {
+        let label = |name: &str| secret["metadata"]["labels"][name].as_str().unwrap_or_default().to_owned();
+        format!("{} {} {}", label("name"), label("version"), label("status"))
+    });
+    told.collect()
+}
+
+/// Whether a record says that helm is at work.
+fn any_pending(s: &Scenario<'_>) -> bool {
+    records(s).iter().any(|record| record.contains("pending"))
+}
+
 /// Makes helm's next write of a Deployment go wrong in that way.
-fn on_next_deployment(s: &Stage<'_>, action: Action) -> RuleHandle {
+fn on_next_deployment(s: &Scenario<'_>, action: Action) -> RuleHandle {
     let is_it = |info: &sandbox::proxy::RequestInfo| {
         info.user_agent.starts_with("Helm/") && info.is_write() && info.resource == "deployments"
     };
     s.proxy.rule(Rule::new(is_it, action).times(1))
 }
 
-fn killed(s: &Stage<'_>) {
+fn killed(s: &Scenario<'_>) {
     let (leader, standby) = pair(s);
     let names: Vec<String> = (0..RELEASES).map(|number| format!("r{number}")).collect();
     for name in &names {
-        s.declare(name, "1.0.0");
+        declare(s, name, "1.0.0");
     }
     for name in &names {
-        s.deployed(name, "1.0.0");
+        deployed(s, name, "1.0.0");
     }
-    assert!(standby.metric("reconciles_total") < 0.5, "a standby makes no pass");
+    assert!(standby.operator.metric("reconciles_total", "") < 0.5, "a standby makes no pass");
     for name in &names {
-        s.declare(name, "1.1.0");
+        declare(s, name, "1.1.0");
     }
-    s.until("an upgrade is under way", || s.records().contains("pending-upgrade").then_some(()));
+    s.eventually("an upgrade is under way", || any_pending(s).then_some(()));
     let killed = Instant::now();
     drop(leader);
     let took = takeover(s, &standby, killed);
     println!("takeover after a kill: {:.1} s", took.as_secs_f32());
     assert!(took <= TAKEOVER_AFTER_CRASH, "{took:?}");
     for name in &names {
-        s.deployed(name, "1.1.0");
+        deployed(s, name, "1.1.0");
     }
     println!("{RELEASES} upgrades done after a kill: {:.1} s", killed.elapsed().as_secs_f32());
-    let records = s.records();
-    assert!(!records.contains("pending"), "{records}");
+    assert!(!any_pending(s), "{:?}", records(s));
 }
 
-fn told_to_end(s: &Stage<'_>) {
+fn told_to_end(s: &Scenario<'_>) {
     let (mut leader, standby) = pair(s);
-    s.declare("a", "1.0.0");
-    s.deployed("a", "1.0.0");
+    declare(s, "a", "1.0.0");
+    deployed(s, "a", "1.0.0");
     let (before, window) = (s.proxy.snapshot(), Instant::now());
     let lease_requests = || s.proxy.snapshot().since(&before).total(|key| key.resource == "leases");
     // Three renewals make a window that is long against the edges of its counting.
-    s.until("three renewals", || (lease_requests() >= 3).then_some(()));
+    s.eventually("three renewals", || (lease_requests() >= 3).then_some(()));
     let seconds = window.elapsed().as_secs_f64();
     println!("lease: 3 requests in {seconds:.1} s");
     // Three requests have at least two full intervals between them.
     assert!(2.0 * 60.0 / seconds <= LEASE_REQUESTS_MAX, "3 requests in {seconds} s");
 
-    s.delete_lease();
-    s.until("the lease comes back", || (s.holder() == leader.holder()).then_some(()));
-    assert!(leader.metric("leader") > 0.5 && standby.metric("leader") < 0.5, "with the same leader");
+    delete_lease(s);
+    s.eventually("the lease comes back with the same leader", || leader.leads(s).then_some(()));
+    assert!(standby.stands_by());
 
     let told = Instant::now();
-    leader.signal(Signal::TERM);
+    leader.operator.signal(Signal::TERM).unwrap();
     let took = takeover(s, &standby, told);
     println!("takeover after a clean stop: {:.2} s", took.as_secs_f32());
     assert!(took <= TAKEOVER_IN_ORDER, "{took:?}");
-    assert!(leader.wait().success());
-    s.declare("a", "1.1.0");
-    s.deployed("a", "1.1.0");
+    assert!(leader.operator.wait_until_ended().unwrap().success());
+    declare(s, "a", "1.1.0");
+    deployed(s, "a", "1.1.0");
 }
 
-fn stopped(s: &Stage<'_>) {
+fn stopped(s: &Scenario<'_>) {
     let (mut leader, standby) = pair(s);
-    s.declare("a", "1.0.0");
-    s.deployed("a", "1.0.0");
-    leader.signal(Signal::STOP);
+    declare(s, "a", "1.0.0");
+    deployed(s, "a", "1.0.0");
+    leader.operator.signal(Signal::STOP).unwrap();
     let took = takeover(s, &standby, Instant::now());
     println!("takeover from a stopped leader: {:.1} s", took.as_secs_f32());
     let before = s.proxy.snapshot();
-    s.declare("a", "1.1.0");
-    s.until("the new leader upgrades", || s.records().contains("pending-upgrade").then_some(()));
-    leader.signal(Signal::CONT);
-    let status = leader.wait();
+    declare(s, "a", "1.1.0");
+    s.eventually("the new leader upgrades", || any_pending(s).then_some(()));
+    leader.operator.signal(Signal::CONT).unwrap();
+    let status = leader.operator.wait_until_ended().unwrap();
     assert_eq!(status.code(), Some(1), "it ends with an error");
-    assert!(leader.log().contains("leadership lost"), "{}", leader.log());
-    let of_leader = leader.agent();
+    assert!(leader.operator.log().contains("leadership lost"), "and says why");
     let counts = s.proxy.snapshot().since(&before);
-    let written = counts
-        .total(|key| key.user_agent.ends_with(&of_leader) && !matches!(key.verb, Verb::Get | Verb::List | Verb::Watch));
+    let written = counts.total(|key| {
+        key.user_agent.ends_with(&leader.agent) && !matches!(key.verb, Verb::Get | Verb::List | Verb::Watch)
+    });
     assert_eq!(written, 0, "the stale leader writes nothing:\n{counts}");
-    s.deployed("a", "1.1.0");
-    assert!(!s.records().contains("pending"), "{}", s.records());
-    assert_eq!(s.records().matches("web").count(), 2, "one upgrade, by one operator: {}", s.records());
+    deployed(s, "a", "1.1.0");
+    assert!(!any_pending(s), "{:?}", records(s));
+    assert_eq!(records(s).len(), 2, "one upgrade, by one operator: {:?}", records(s));
 }
 
-fn drained(s: &Stage<'_>) {
-    let mut operator = s.operate(&["--drain-seconds=20"]);
-    s.declare("a", "1.0.0");
-    s.deployed("a", "1.0.0");
+fn drained(s: &Scenario<'_>) {
+    let Replica { mut operator, .. } = Replica::start(s, "first", &["--drain-seconds=20"]);
+    declare(s, "a", "1.0.0");
+    deployed(s, "a", "1.0.0");
     let slow = on_next_deployment(s, Action::Delay(Duration::from_secs(3)));
-    s.declare("a", "1.1.0");
-    s.until("helm is in the middle of its work", || (slow.hits() == 1).then_some(()));
-    operator.signal(Signal::TERM);
-    assert!(operator.wait().success());
-    assert!(!s.records().contains("pending"), "helm was left to finish: {}", s.records());
-    let _operator = s.operate(&[]);
-    s.deployed("a", "1.1.0");
-    assert_eq!(s.records().matches("web").count(), 2, "nothing is done twice: {}", s.records());
+    declare(s, "a", "1.1.0");
+    s.eventually("helm is in the middle of its work", || (slow.hits() == 1).then_some(()));
+    operator.signal(Signal::TERM).unwrap();
+    assert!(operator.wait_until_ended().unwrap().success());
+    assert!(!any_pending(s), "helm was left to finish: {:?}", records(s));
+    let _operator = s.operate();
+    deployed(s, "a", "1.1.0");
+    assert_eq!(records(s).len(), 2, "nothing is done twice: {:?}", records(s));
 }
 
-fn cut_short(s: &Stage<'_>) {
-    let mut operator = s.operate(&["--drain-seconds=2"]);
-    s.declare("a", "1.0.0");
-    s.deployed("a", "1.0.0");
+fn cut_short(s: &Scenario<'_>) {
+    let Replica { mut operator, .. } = Replica::start(s, "first", &["--drain-seconds=2"]);
+    declare(s, "a", "1.0.0");
+    deployed(s, "a", "1.0.0");
     let held = on_next_deployment(s, Action::Hang);
-    s.declare("a", "1.1.0");
-    s.until("helm is in the middle of its work", || (held.hits() == 1).then_some(()));
+    declare(s, "a", "1.1.0");
+    s.eventually("helm is in the middle of its work", || (held.hits() == 1).then_some(()));
     let told = Instant::now();
-    operator.signal(Signal::TERM);
-    assert!(operator.wait().success());
+    operator.signal(Signal::TERM).unwrap();
+    assert!(operator.wait_until_ended().unwrap().success());
     println!("end with a drain time of 2 s and a helm that hangs: {:.1} s", told.elapsed().as_secs_f32());
     assert!(told.elapsed() < Duration::from_secs(2 + 3 + 5), "{:?}", told.elapsed());
-    let _operator = s.operate(&[]);
-    s.deployed("a", "1.1.0");
-    assert!(!s.records().contains("pending"), "{}", s.records());
-}
-
-/// The spec of a release of the web chart without pods, whose health is judged at once.
-fn web(version: &str) -> serde_json::Value {
-    json!({ "chart": { "name": "web" }, "releaseVersion": version, "timeout": "60s", "values": { "replicas": 0 } })
+    let _operator = s.operate();
+    deployed(s, "a", "1.1.0");
+    assert!(!any_pending(s), "{:?}", records(s));
 }

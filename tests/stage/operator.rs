@@ -106,6 +106,8 @@ pub(crate) struct Settings {
     /// What tells its requests from those of other operators.
     pub(crate) suffix: String,
     pub(crate) log_level: &'static str,
+    /// Flags that this one is given and others are not.
+    pub(crate) further: Vec<String>,
 }
 
 impl Settings {
@@ -130,6 +132,7 @@ impl Settings {
         if matches!(self.access, Access::Pod { .. }) {
             arguments.push("--leader-elect".into());
         }
+        arguments.extend(self.further.iter().map(OsString::from));
         arguments
     }
 }

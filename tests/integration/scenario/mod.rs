@@ -73,6 +73,7 @@ impl<'a> Scenario<'a> {
             repository: Some(self.repository.url()),
             suffix: self.namespace.clone(),
             log_level: "info,helm_release_operator=debug",
+            further: Vec::new(),
         }
     }
 
