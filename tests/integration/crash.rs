@@ -49,9 +49,9 @@ fn none_pending(s: &Scenario<'_>, name: &str) {
 /// The points of the sweep that are played here: writes from the first to about the last, on either side.
 fn points(journey: Journey) -> Vec<Point> {
     let (before, after): ([u64; 2], [u64; 2]) = match journey {
-        Journey::Install => ([1, 5], [3, 7]),
+        Journey::Install => ([1, 5], [3, 6]),
         Journey::Upgrade => ([2, 4], [1, 3]),
-        Journey::FailingUpgrade => ([5, 12], [2, 8]),
+        Journey::FailingUpgrade => ([4, 9], [2, 7]),
         Journey::Values => ([1, 4], [2, 5]),
         Journey::Uninstall => ([2, 7], [4, 8]),
     };

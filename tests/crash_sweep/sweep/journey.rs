@@ -108,10 +108,9 @@ impl Journey {
 
     /// The operator says that it is done, and the last write of its work is made.
     pub(crate) fn is_over(self, s: &Scenario<'_>, object: Option<&HelmRelease>, records: &[Revision]) -> bool {
-        if self == Self::Uninstall {
-            return object.is_none() && records.is_empty();
-        }
-        let (Some(object), Some(newest)) = (object, records.last()) else { return false };
+        let (Some(object), Some(newest)) = (object, records.last()) else {
+            return self == Self::Uninstall && object.is_none() && records.is_empty();
+        };
         let Some(status) = &object.status else { return false };
         let deployed = status.deployed.as_ref().is_some_and(|deployed| deployed.revision == newest.number);
         let said = match self {
@@ -121,7 +120,7 @@ impl Journey {
                 let rolled_back = condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack");
                 rolled_back && !status.quarantined.is_empty()
             }
-            Self::Uninstall => unreachable!("answered above"),
+            Self::Uninstall => false,
         };
         said && deployed && status.operation.is_none() && newest.status == "deployed" && newest.verified
     }
