@@ -9,7 +9,8 @@ use crate::stage::status::{condition, is_ready};
 /// The release and its object.
 pub(crate) const NAME: &str = "a";
 
-/// The revision of an interrupted run is unlocked as failed and stays in the history, and the run is made once more.
+/// The revision of a run that ended with its operator is unlocked as failed, stays in the history, and the run is made
+/// once more.
 const REPEATED_RUN: u32 = 1;
 
 /// An upgrade whose helm alone was ended has failed, as far as anybody can tell, by a cause outside of it: it is rolled
@@ -53,11 +54,11 @@ impl Journey {
     }
 
     /// The most revisions that one crash may add to those of an undisturbed journey.
-    pub(crate) fn extra_revisions_max(self) -> u32 {
+    pub(crate) fn extra_revisions_max(self, of_helm_alone: bool) -> u32 {
         match self {
+            Self::Upgrade | Self::FailingUpgrade | Self::Values if of_helm_alone => FAILED_ATTEMPT,
             // A first install has nothing to be rolled back to.
-            Self::Install => REPEATED_RUN,
-            Self::Upgrade | Self::FailingUpgrade | Self::Values => FAILED_ATTEMPT,
+            Self::Install | Self::Upgrade | Self::FailingUpgrade | Self::Values => REPEATED_RUN,
             Self::Uninstall => NO_REVISION,
         }
     }

@@ -133,7 +133,7 @@ fn cross(s: &Scenario<'_>, journey: Journey, point: Point, reference: &Reference
     sound(&operator);
     let locked: Vec<Revision> = s.revisions(NAME).into_iter().filter(is_locked).collect();
     assert!(locked.is_empty(), "helm's lock is left: {locked:?}");
-    let (newest, most) = (newest(s), journey.extra_revisions_max());
+    let (newest, most) = (newest(s), journey.extra_revisions_max(!point.ends_the_operator()));
     assert!(
         (reference.newest..=reference.newest + most).contains(&newest),
         "revision {newest} at the end; {} without a crash, and at most {most} more",
