@@ -134,8 +134,9 @@ fn late_watches_lead_to_the_same_end(s: &Scenario<'_>) {
     let late = |info: &sandbox::proxy::RequestInfo| info.verb == Verb::Watch && !info.user_agent.starts_with("Helm/");
     s.proxy.rule(Rule::new(late, Action::HoldWatch(Duration::from_secs(2))));
     let operator = s.operate();
+    // A rollout is told in several events, and each of them comes so much later than the one before.
     let spec = |version, outcome| {
-        web(version, json!({ "timeout": "15s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+        web(version, json!({ "timeout": "25s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
     };
     s.declare("a", &spec("1.0.0", "ready"));
     s.deployed("a", 1);
