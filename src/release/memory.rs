@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LeftAlone, Member, Operation};
+use super::{LeftAlone, Member, Operation, Tested};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -21,6 +21,9 @@ pub struct Inputs {
     pub app_version: Box<str>,
     pub chart_digest: ChartDigest,
     pub digest: ReleaseDigest,
+    /// Generation of the object that this was resolved for; set when it is remembered, like the cause.
+    #[serde(default)]
+    pub generation: i64,
     /// Digest of the generation and of the versions of the objects that hold values: while it is the same, so is
     /// `digest`, and nothing has to be read again.
     pub fingerprint: Box<str>,
@@ -95,6 +98,13 @@ pub struct Deployed {
     pub since: Timestamp,
 }
 
+impl HistoryEntry {
+    /// An attempt of ours that made a revision. The others are told to people, and nothing is decided from them.
+    fn is_attempt(&self) -> bool {
+        self.revision > 0 && self.result != HistoryResult::External
+    }
+}
+
 impl Deployed {
     pub fn label(&self) -> String {
         version_label(&self.version, &self.app_version)
@@ -109,6 +119,8 @@ pub struct Failures {
     pub own: u32,
     /// Rollbacks in a row that helm could not complete.
     pub rollbacks: u32,
+    /// Times in a row that something which passes by itself kept helm from working.
+    pub hindered: u32,
     pub not_before: Option<Timestamp>,
     pub last: Option<api::LastFailure>,
 }
@@ -143,8 +155,10 @@ impl Inventory {
 /// One thing that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
+    /// 0 where helm refused before it wrote a revision.
     pub revision: u32,
     pub action: OperationKind,
+    pub chart: Box<str>,
     pub version: Box<str>,
     pub digest: Option<ReleaseDigest>,
     pub cause: Cause,
@@ -165,6 +179,7 @@ pub struct Memory {
     pub failures: Failures,
     pub quarantined: Vec<Quarantined>,
     pub inventory: Option<Inventory>,
+    pub tested: Option<Tested>,
     pub history: Vec<HistoryEntry>,
     pub definitions: Option<LeftAlone>,
     pub handled: api::Handled,
@@ -182,23 +197,34 @@ impl Memory {
         self.quarantined.drain(..over);
     }
 
-    /// Adds to the history. A rollback that fails again takes the place of its last failure, so that retries do not
-    /// push out the upgrade that they repair.
+    /// Attempts of ours that made a revision, oldest first: what decisions are made from.
+    pub fn attempts(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.history.iter().filter(|entry| entry.is_attempt())
+    }
+
+    /// Adds to the history. What fails again takes the place of its last failure, and what is only told goes first, so
+    /// that neither pushes out the attempts that decisions are made from.
     pub fn remember(&mut self, entry: HistoryEntry) {
         let repeats = |last: &HistoryEntry| {
-            last.action == entry.action && last.result != HistoryResult::Succeeded && last.digest == entry.digest
+            last.action == entry.action
+                && last.result != HistoryResult::Succeeded
+                && last.digest == entry.digest
+                && last.is_attempt() == entry.is_attempt()
         };
-        if entry.result != HistoryResult::Succeeded && self.history.last().is_some_and(repeats) {
+        let fails = matches!(entry.result, HistoryResult::Failed | HistoryResult::Abandoned);
+        if fails && self.history.last().is_some_and(repeats) {
             self.history.pop();
         }
         self.history.push(entry);
-        let over = self.history.len().saturating_sub(HISTORY_MAX);
-        self.history.drain(..over);
+        while self.history.len() > HISTORY_MAX {
+            let told = self.history.iter().position(|entry| !entry.is_attempt());
+            self.history.remove(told.unwrap_or(0));
+        }
     }
 
-    /// The last entry about a revision.
+    /// The last attempt that made a revision.
     pub fn entry(&self, revision: u32) -> Option<&HistoryEntry> {
-        self.history.iter().rev().find(|entry| entry.revision == revision)
+        self.attempts().rev().find(|entry| entry.revision == revision)
     }
 
     /// The members of a revision, if they are known and all of them.
@@ -222,6 +248,7 @@ impl From<HelmReleaseStatus> for Memory {
                     app_version: d.app_version.into(),
                     chart_digest: ChartDigest::parse(&d.chart_digest).ok()?,
                     digest: digest(&d.digest)?,
+                    generation: d.generation,
                     fingerprint: d.inputs.into(),
                     cause: Cause::parse(&d.cause),
                 })
@@ -239,6 +266,7 @@ impl From<HelmReleaseStatus> for Memory {
                 count: f.count,
                 own: f.own,
                 rollbacks: f.rollbacks,
+                hindered: f.hindered,
                 not_before: f.not_before,
                 last: f.last,
             }),
@@ -261,6 +289,7 @@ impl From<HelmReleaseStatus> for Memory {
                 complete: i.complete,
                 members: i.objects.into_iter().map(Member::from).collect(),
             }),
+            tested: status.tested.map(Tested::from),
             history: status.history.into_iter().map(HistoryEntry::from).collect(),
             definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
@@ -273,6 +302,7 @@ impl From<api::HistoryEntry> for HistoryEntry {
         Self {
             revision: wire.revision,
             action: wire.action,
+            chart: wire.chart.into(),
             version: wire.version.into(),
             digest: ReleaseDigest::parse(&wire.digest).ok(),
             cause: Cause::parse(&wire.cause),
@@ -288,6 +318,7 @@ impl From<HistoryEntry> for api::HistoryEntry {
         Self {
             revision: entry.revision,
             action: entry.action,
+            chart: entry.chart.into(),
             version: entry.version.into(),
             digest: entry.digest.map(String::from).unwrap_or_default(),
             cause: entry.cause.as_str().to_owned(),
@@ -308,6 +339,7 @@ impl From<Memory> for HelmReleaseStatus {
             failures,
             quarantined,
             inventory,
+            tested,
             history,
             definitions,
             handled,
@@ -322,6 +354,7 @@ impl From<Memory> for HelmReleaseStatus {
                 app_version: d.app_version.into(),
                 chart_digest: d.chart_digest.into(),
                 digest: d.digest.into(),
+                generation: d.generation,
                 inputs: d.fingerprint.into(),
                 cause: d.cause.as_str().to_owned(),
             }),
@@ -338,6 +371,7 @@ impl From<Memory> for HelmReleaseStatus {
                 count: failures.count,
                 own: failures.own,
                 rollbacks: failures.rollbacks,
+                hindered: failures.hindered,
                 not_before: failures.not_before,
                 last: failures.last,
             }),
@@ -356,6 +390,7 @@ impl From<Memory> for HelmReleaseStatus {
                 complete: i.complete,
                 objects: i.members.into_iter().map(Into::into).collect(),
             }),
+            tested: tested.map(Into::into),
             history: history.into_iter().map(Into::into).collect(),
             crds: definitions.map(Into::into),
             handled: (handled != api::Handled::default()).then_some(handled),

@@ -29,6 +29,7 @@ mod program;
 mod remediation;
 mod scope;
 mod sources;
+mod testing;
 mod upgrade;
 mod values;
 
@@ -66,12 +67,13 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 20] = [
+    let rooms: [(&str, &[(&str, Test)]); 21] = [
         ("install", install::TESTS),
         ("idle", idle::TESTS),
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
+        ("testing", testing::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
         ("dependencies", dependencies::TESTS),

@@ -12,6 +12,7 @@ tests![
     new_version_in_the_range_is_taken_when_asked_to_look,
     version_can_be_lowered,
     hooks_of_a_chart_are_run,
+    hooks_are_left_out_where_that_is_declared,
     suspended_release_is_left_alone_until_resumed,
     newer_spec_is_taken_while_the_older_is_judged,
     history_is_bounded,
@@ -119,4 +120,19 @@ fn history_is_bounded(s: &Scenario<'_>) {
         s.marked("a", revision);
     }
     assert_eq!(s.story("a"), "3 superseded, 4 deployed");
+}
+
+fn hooks_are_left_out_where_that_is_declared(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.repository.publish(&sandbox::charts::web("5.0.0"));
+    let skip = json!({ "hooks": "Skip" });
+    let spec = |message: &str| {
+        let values = json!({ "hook": "fail", "message": message });
+        web("5.0.0", json!({ "values": values, "install": skip, "upgrade": skip, "rollback": skip }))
+    };
+    s.declare("a", &spec("one"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("two"));
+    s.deployed("a", 2);
+    assert_eq!(s.object("/apis/batch/v1", "jobs", "a-hook"), None);
 }

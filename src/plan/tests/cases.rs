@@ -28,7 +28,7 @@ variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Reco
     ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo);
-variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted Quarantined RetryRequested
+variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted TestsFailed Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);
 variants!(WAKES of Wake: Never At);
 
