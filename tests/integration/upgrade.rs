@@ -13,6 +13,7 @@ tests![
     version_can_be_lowered,
     hooks_of_a_chart_are_run,
     hooks_are_left_out_where_that_is_declared,
+    field_of_another_manager_is_named_and_taken_when_asked,
     suspended_release_is_left_alone_until_resumed,
     newer_spec_is_taken_while_the_older_is_judged,
     history_is_bounded,
@@ -135,4 +136,23 @@ fn hooks_are_left_out_where_that_is_declared(s: &Scenario<'_>) {
     s.declare("a", &spec("two"));
     s.deployed("a", 2);
     assert_eq!(s.object("/apis/batch/v1", "jobs", "a-hook"), None);
+}
+
+fn field_of_another_manager_is_named_and_taken_when_asked(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    let spec = |message: &str, force: bool| {
+        let upgrade = json!({ "retries": 0, "onFailure": "Keep", "forceConflicts": force });
+        web("1.0.0", json!({ "values": { "message": message }, "upgrade": upgrade }))
+    };
+    s.declare("a", &spec("one", false));
+    s.deployed("a", 1);
+    s.supply("ConfigMap", "a", "message", "mine");
+    s.declare("a", &spec("two", false));
+    let said = s.refused("a", "UpgradeFailed");
+    let expected = "ConfigMap a: field .data.message is held by the field manager user; let it go there, or set spec.upgrade.forceConflicts to take it over";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(s.config("a", "message"), "mine");
+    s.declare("a", &spec("two", true));
+    s.ready("a");
+    assert_eq!(s.config("a", "message"), "two");
 }
