@@ -6,13 +6,13 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Install, InstallFailure, SecretRef,
-    Upgrade, UpgradeFailure, ValuesFrom, ValuesKind,
+    Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Hooks, Install, InstallFailure,
+    Rollback, SecretRef, Test, TestFilter, Upgrade, UpgradeFailure, ValuesFrom, ValuesKind,
 };
 pub use status::{
     ConditionType, CrdsLeftAlone, DIFFERING_CRDS_MAX, Deployed, Desired, Failures, HISTORY_MAX, Handled,
     HelmReleaseStatus, HistoryEntry, HistoryResult, INVENTORY_MAX, Inventory, InventoryObject, LastFailure, Operation,
-    OperationKind, QUARANTINE_MAX, Quarantined,
+    OperationKind, QUARANTINE_MAX, Quarantined, Tested,
 };
 
 /// The API group.

@@ -93,7 +93,7 @@ pub struct HelmReleaseSpec {
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("interval must be at least 10s"))]
     pub interval: Option<String>,
 
-    /// How long one attempt may take, helm and health together. Default: 5m.
+    /// How long one attempt may take, helm, health and tests together. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("timeout must be between 1s and 24h"))]
@@ -116,6 +116,14 @@ pub struct HelmReleaseSpec {
     /// What follows when an upgrade fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Upgrade>,
+
+    /// How the release is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+
+    /// The tests of the chart, as `helm test` runs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Test>,
 
     /// What becomes of the release when the object is deleted. Default: Uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,6 +238,9 @@ pub struct Install {
     /// Default: Keep, the objects stay and helm tries again in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<InstallFailure>,
+    /// Whether the hooks of the chart run. Default: Run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
 }
 
 /// What follows when the first install fails.
@@ -253,6 +264,55 @@ pub struct Upgrade {
     /// Take fields that another field manager holds. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_conflicts: Option<bool>,
+    /// Whether the hooks of the chart run. Default: Run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+}
+
+/// Policy for rollbacks.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollback {
+    /// Whether the hooks of the chart run. Default: Run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+}
+
+/// Whether hooks run.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hooks {
+    #[default]
+    Run,
+    Skip,
+}
+
+/// Tests that a new revision has to pass before it counts as good. They run once for each revision, when its objects are
+/// healthy; a revision that is good already is not tested later on.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Test {
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Say of tests that fail that they did, and go on as if they had passed. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_failures: Option<bool>,
+    /// Which tests run. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub filters: Vec<TestFilter>,
+}
+
+/// One test by its name. Those that are named run, and no other; those that are excluded do not.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestFilter {
+    /// Name of the hook's object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<bool>,
 }
 
 /// What follows when an upgrade fails.

@@ -48,6 +48,9 @@ pub struct HelmReleaseStatus {
     /// The objects of the newest revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,
+    /// The last run of the chart's tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<Tested>,
     /// What was done, oldest first, failures too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -74,6 +77,7 @@ pub enum ConditionType {
     ChartReady,
     Released,
     Healthy,
+    Tested,
 }
 
 impl ConditionType {
@@ -85,6 +89,7 @@ impl ConditionType {
             Self::ChartReady => "ChartReady",
             Self::Released => "Released",
             Self::Healthy => "Healthy",
+            Self::Tested => "Tested",
         }
     }
 }
@@ -107,6 +112,9 @@ pub struct Desired {
     pub chart_digest: String,
     /// Digest of everything that helm is given.
     pub digest: String,
+    /// Generation of the object that it was resolved for.
+    #[serde(default)]
+    pub generation: i64,
     /// Digest of what the above was resolved from: the generation and the versions of the objects that hold values.
     pub inputs: String,
     /// What made the digest differ from the one before: spec, values or chart.
@@ -137,6 +145,8 @@ pub enum OperationKind {
     Install,
     Upgrade,
     Rollback,
+    /// The tests of the chart; part of an install or upgrade.
+    Test,
     Uninstall,
 }
 
@@ -146,6 +156,7 @@ impl OperationKind {
             Self::Install => "Install",
             Self::Upgrade => "Upgrade",
             Self::Rollback => "Rollback",
+            Self::Test => "Test",
             Self::Uninstall => "Uninstall",
         }
     }
@@ -163,8 +174,11 @@ pub struct Operation {
     /// What is to be deployed; absent for an uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The revision that the run creates; for an uninstall the newest that it removes.
+    /// The revision that the run creates; for an uninstall the newest that it removes, for tests the one under test.
     pub revision: u32,
+    /// For tests: the attempt that they belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<OperationKind>,
     /// The revision that a rollback goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<u32>,
@@ -173,7 +187,7 @@ pub struct Operation {
     pub cause: String,
     #[schemars(schema_with = "date_time")]
     pub started: Timestamp,
-    /// helm and health together have until then.
+    /// helm, health and tests together have until then.
     #[schemars(schema_with = "date_time")]
     pub deadline: Timestamp,
     /// The process of the operator that holds the attempt.
@@ -191,6 +205,9 @@ pub struct Failures {
     /// Rollbacks in a row that helm could not complete.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rollbacks: u32,
+    /// Times in a row that something which passes by itself kept helm from working.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hindered: u32,
     /// No attempt before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
@@ -247,6 +264,17 @@ pub struct InventoryObject {
     pub name: String,
 }
 
+/// What a run of the chart's tests came to.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tested {
+    pub revision: u32,
+    pub passed: bool,
+    pub message: String,
+    #[schemars(schema_with = "date_time")]
+    pub end: Timestamp,
+}
+
 /// How an attempt ended.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HistoryResult {
@@ -254,14 +282,19 @@ pub enum HistoryResult {
     Failed,
     /// It did not come to a result: superseded by newer input, or its process died.
     Abandoned,
+    /// Somebody else did it; it was told, not judged.
+    External,
 }
 
 /// One thing that was done.
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
+    /// 0 where helm refused before it wrote a revision.
     pub revision: u32,
     pub action: OperationKind,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub chart: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]

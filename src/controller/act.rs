@@ -13,9 +13,10 @@ use crate::{
     api::HelmRelease,
     cluster::{ClusterError, RecordData},
     helm::{self, Stop},
-    plan::{Action, Because, Plan},
+    plan::{Action, Because, Plan, Priority},
     release::{
-        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OwnerId, Policy, RecordStatus, Snapshot, Spec,
+        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy, RecordStatus,
+        Snapshot, Spec,
     },
     types::ObjectKey,
 };
@@ -67,7 +68,8 @@ pub(super) async fn act(
             }
         }
         Action::Ask(priority) => {
-            if context.board.ask(key, *priority, context.inputs.has_hooks(key)) {
+            let waits = *priority == Priority::Test || context.inputs.has_hooks(key);
+            if context.board.ask(key, *priority, waits) {
                 return Ok(Followed::AtOnce);
             }
         }
@@ -79,7 +81,8 @@ pub(super) async fn act(
         }
         Action::Start(operation) => {
             if let Some(policy) = policy {
-                start(context, key, policy, desired, operation, snapshot);
+                let service_account = object.spec.service_account_name.as_deref().map(Into::into);
+                start(context, (key, service_account), policy, desired, operation, snapshot);
             }
         }
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
@@ -136,16 +139,23 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
 
 fn start(
     context: &Arc<Context>,
-    key: &ObjectKey,
+    (key, service_account): (&ObjectKey, Option<Box<str>>),
     policy: &Policy,
     desired: Option<Box<Desired>>,
     operation: &Operation,
     snapshot: &Snapshot,
 ) {
     let stop = Stop::default();
-    let prepared = context.inputs.take(key);
+    let prepared = match operation.kind {
+        // What was looked up meanwhile is for the run that follows.
+        OperationKind::Test => None,
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
+            context.inputs.take(key)
+        }
+    };
     let hooks = prepared.as_ref().is_some_and(|prepared| prepared.chart.facts.hooks);
-    if !context.board.start(key, &operation.id, hooks, Box::new(Brake(stop.clone()))) {
+    let waits = operation.kind == OperationKind::Test || hooks;
+    if !context.board.start(key, &operation.id, waits, Box::new(Brake(stop.clone()))) {
         // The board was closed in between: the intent is recovered by whoever comes next.
         return;
     }
@@ -156,6 +166,7 @@ fn start(
         operation: operation.clone(),
         policy: policy.clone(),
         desired: desired.map(|desired| *desired),
+        service_account,
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         way_back: way_back.map(|record| record.revision),

@@ -1,6 +1,6 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use super::{Context, operate::Attempt, persistently};
+use super::{Context, operate::Attempt, persistently, verdicts};
 use crate::{
     api::OperationKind,
     cluster::{ClusterError, RecordData},
@@ -23,6 +23,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         payload: None,
         left_over: Vec::new(),
         definitions: Vec::new(),
+        tests: None,
     };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
@@ -34,6 +35,10 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
     let Ok(Some(written)) = written else {
         return Outcome { records: context.read_records_again(&release).await.ok(), ..outcome };
+    };
+    let tests = match kind {
+        OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => None,
     };
     let payload = payload(context, &release, *revision, &written).await;
     let mut records: Vec<Record> = before.iter().filter(|record| record.revision != *revision).cloned().collect();
@@ -51,7 +56,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone());
     }
-    Outcome { records: Some(records), payload, ..outcome }
+    Outcome { records: Some(records), payload, tests, ..outcome }
 }
 
 /// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each

@@ -305,6 +305,7 @@ mod tests {
             payload: None,
             left_over: vec![],
             definitions: vec![],
+            tests: None,
         }
     }
 

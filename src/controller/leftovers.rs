@@ -54,7 +54,7 @@ pub(super) fn clear(
         return;
     }
     let (context, key, about) = (Arc::clone(context), key.clone(), Target::of(&object.metadata));
-    let (identity, revisions) = (identity(&key, Some(desired), &context), revisions.to_vec());
+    let (identity, revisions) = (identity(&key, desired.service_account.as_deref(), &context), revisions.to_vec());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let cleared = remove(&context, &release, &identity, &revisions).await;

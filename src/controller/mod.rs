@@ -22,6 +22,7 @@ mod prepare;
 mod program;
 mod run;
 mod shutdown;
+mod verdicts;
 mod write;
 
 use std::{

@@ -5,13 +5,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, NoHelm, aftermath, board::Halt, definitions, inputs::Prepared, prepare};
+use jiff::Timestamp;
+
+use super::{Context, NoHelm, aftermath, board::Halt, definitions, inputs::Prepared, prepare, verdicts};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member, Operation,
-        Outcome, OwnerId, Policy, Record, Records,
+        Desired, Ended, Failure, FailureClass, Hooks, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
+        Operation, Outcome, OwnerId, Policy, Record, Records,
     },
     sources::StoredChart,
     types::{Namespace, ObjectKey},
@@ -21,6 +23,9 @@ use crate::{
 /// for each step, the wall clock is ours for the whole run.
 const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
 
+/// The same for tests: time to write down what the last of them came to. A test that does not end is ended by helm.
+const TESTS_EXTRA: Duration = Duration::from_secs(10);
+
 /// What an attempt needs to know, taken when it starts.
 pub(super) struct Attempt {
     pub(super) key: ObjectKey,
@@ -28,6 +33,8 @@ pub(super) struct Attempt {
     pub(super) policy: Policy,
     /// Absent where the spec is not valid any more: then only a removal runs.
     pub(super) desired: Option<Desired>,
+    /// As the spec names it, valid or not: whatever runs, runs with these rights.
+    pub(super) service_account: Option<Box<str>>,
     pub(super) prepared: Option<Arc<Prepared>>,
     pub(super) members: Vec<Member>,
     /// The revision to go back to should this attempt be bad: helm must not prune it.
@@ -97,6 +104,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             payload: None,
             left_over: Vec::new(),
             definitions: Vec::new(),
+            tests: None,
         };
     }
     Outcome { definitions, ..aftermath::look(context, attempt, before, ended).await }
@@ -109,8 +117,11 @@ async fn deploy(
     invocation: Invocation,
     chart: Option<StoredChart>,
 ) -> (Ended, Vec<Box<str>>) {
-    let Attempt { key, policy, desired, stop, .. } = attempt;
-    let identity = identity(key, desired.as_ref(), context);
+    let Attempt { policy, stop, .. } = attempt;
+    let identity = match identity_of(attempt, context) {
+        Ok(identity) => identity,
+        Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
+    };
     let mut left_alone = Vec::new();
     if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
         let put = tokio::select! {
@@ -159,7 +170,7 @@ async fn ready(
     let Attempt { operation, policy, .. } = attempt;
     let newest = records.newest().map_or(0, |record| record.revision);
     let expected = match operation.kind {
-        OperationKind::Uninstall => operation.revision,
+        OperationKind::Uninstall | OperationKind::Test => operation.revision,
         OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => {
             operation.revision.saturating_sub(1)
         }
@@ -184,18 +195,46 @@ async fn ready(
             let force_conflicts = attempt.failed_rollbacks > 0;
             (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
         }
+        OperationKind::Test => {
+            (Command::Test { except: verdicts::left_out(context, policy, operation.revision).await? }, false)
+        }
         OperationKind::Uninstall => (Command::Uninstall, has_hooks(context, policy, newest).await),
     };
-    let timeout = policy.timeout.as_std();
+    let (timeout, wall_clock) = limits(operation, policy, context.clock.now());
     let invocation = Invocation {
         release: policy.key(),
         command,
         history_max: records.history_max(policy.max_history, operation.target.or(attempt.way_back)),
         timeout,
-        wall_clock: timeout.saturating_add(WALL_CLOCK_EXTRA),
+        wall_clock,
         wait_for_hooks,
+        skip_hooks: hooks(operation.kind, policy) == Hooks::Skip,
     };
     Ok((invocation, chart))
+}
+
+/// helm's own limit, and that of the whole run. Tests have what is left of their attempt, all of them together.
+fn limits(operation: &Operation, policy: &Policy, now: Timestamp) -> (Duration, Duration) {
+    match operation.kind {
+        OperationKind::Test => {
+            let left = Duration::try_from(operation.deadline.duration_since(now)).unwrap_or_default();
+            (left, left.saturating_add(TESTS_EXTRA))
+        }
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
+            let timeout = policy.timeout.as_std();
+            (timeout, timeout.saturating_add(WALL_CLOCK_EXTRA))
+        }
+    }
+}
+
+/// A removal runs its hooks whatever the spec says of those of other runs.
+fn hooks(kind: OperationKind, policy: &Policy) -> Hooks {
+    match kind {
+        OperationKind::Install => policy.hooks.install,
+        OperationKind::Upgrade => policy.hooks.upgrade,
+        OperationKind::Rollback => policy.hooks.rollback,
+        OperationKind::Test | OperationKind::Uninstall => Hooks::Run,
+    }
 }
 
 /// Whether a revision has hooks other than tests; in doubt yes, because hooks expect ready and deleted objects.
@@ -243,14 +282,14 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
     };
     match operation.kind {
         OperationKind::Install => Command::Install { inputs, replace: !records.is_empty(), create_namespace },
-        OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
+        OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
             Command::Upgrade { inputs, force_conflicts: policy.force_conflicts }
         }
     }
 }
 
 async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, identity: &Identity) -> Ended {
-    let slot = if invocation.wait_for_hooks { &context.hook_slots } else { &context.helm_slots };
+    let slot = if invocation.waits() { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
         biased;
         () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
@@ -277,14 +316,25 @@ fn no_helm(error: &NoHelm) -> Ended {
     Ended::NotStarted(Failure { class: FailureClass::HelmUnavailable, message })
 }
 
-pub(super) fn identity(key: &ObjectKey, desired: Option<&Desired>, context: &Context) -> Identity {
-    let name = desired
-        .and_then(|desired| desired.service_account.clone())
-        .or_else(|| context.settings.defaults.service_account.clone());
+pub(super) fn identity(key: &ObjectKey, service_account: Option<&str>, context: &Context) -> Identity {
+    let name = service_account.map(Into::into).or_else(|| context.settings.defaults.service_account.clone());
     match (name, Namespace::parse(&key.namespace)) {
         (Some(name), Ok(namespace)) => Identity::ServiceAccount { namespace, name },
         (None, _) | (Some(_), Err(_)) => Identity::Own,
     }
+}
+
+/// Refused where the spec of a release in another namespace lost its service account: the operator's own rights are not
+/// lent to it, but for taking things away.
+fn identity_of(attempt: &Attempt, context: &Context) -> Result<Identity, Failure> {
+    let Attempt { key, policy, operation, service_account, .. } = attempt;
+    let identity = identity(key, service_account.as_deref(), context);
+    let foreign = *policy.namespace.as_str() != *key.namespace;
+    if identity == Identity::Own && foreign && operation.kind != OperationKind::Uninstall {
+        let message = format!("a release in namespace {} needs spec.serviceAccountName", policy.namespace).into();
+        return Err(Failure { class: FailureClass::Forbidden, message });
+    }
+    Ok(identity)
 }
 
 fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {
@@ -295,5 +345,6 @@ fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outco
         payload: None,
         left_over: Vec::new(),
         definitions: Vec::new(),
+        tests: None,
     }
 }

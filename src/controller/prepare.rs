@@ -115,6 +115,7 @@ pub(super) async fn prepare(
         app_version: chart.app_version.clone(),
         chart_digest: chart.digest,
         digest,
+        generation: 0,
         fingerprint: fingerprint.into(),
         cause: Cause::default(),
     };

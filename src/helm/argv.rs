@@ -2,7 +2,10 @@
 //!
 //! Values go through stdin, identity and server through a kubeconfig: nothing secret can get in here. Left out on
 //! purpose: `--atomic` and `--rollback-on-failure` (the planner decides, and records why), `--repo` (charts are local
-//! files), `--set` (values are data), `--ignore-not-found` (it hides every error of the storage, not only that one),
+//! files), `--force-replace` (with helm 4 it needs `--server-side=false`, which turns a release that is applied by the
+//! server into one that is not and leaves the managed fields of both behind; it deletes nothing that stands in the way
+//! of a change of an immutable field, and clears what others own in an object; a user who needs an object replaced
+//! deletes it, and the next upgrade creates it), `--set` (values are data), `--ignore-not-found` (it hides every error of the storage, not only that one),
 //! `--debug` except for an uninstall (it prints values and manifests).
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
@@ -43,6 +46,11 @@ pub enum Command {
         to: u32,
         force_conflicts: bool,
     },
+    Test {
+        /// These do not run. What is to run is never named: while helm runs the tests that it was told, it leaves all
+        /// other hooks out of the record, and if it is killed, they are lost, those of a removal among them.
+        except: Vec<Box<str>>,
+    },
     Uninstall,
 }
 
@@ -52,6 +60,7 @@ impl Command {
             Self::Install { .. } => OperationKind::Install,
             Self::Upgrade { .. } => OperationKind::Upgrade,
             Self::Rollback { .. } => OperationKind::Rollback,
+            Self::Test { .. } => OperationKind::Test,
             Self::Uninstall => OperationKind::Uninstall,
         }
     }
@@ -59,14 +68,18 @@ impl Command {
     pub(super) fn inputs(&self) -> Option<&Inputs> {
         match self {
             Self::Install { inputs, .. } | Self::Upgrade { inputs, .. } => Some(inputs),
-            Self::Rollback { .. } | Self::Uninstall => None,
+            Self::Rollback { .. } | Self::Test { .. } | Self::Uninstall => None,
         }
     }
 
-    /// Whether SIGTERM makes helm end in order, with the record set to failed. Only install and upgrade have a
-    /// handler; a rollback or uninstall would die on the spot and leave its record behind.
+    /// Whether SIGTERM makes helm end in order. Install and upgrade have a handler, which sets the record to failed;
+    /// tests have none and need none, because they hold no record. A rollback or uninstall would die on the spot and
+    /// leave its record behind.
     pub(super) fn ends_in_order(&self) -> bool {
-        self.inputs().is_some()
+        match self {
+            Self::Install { .. } | Self::Upgrade { .. } | Self::Test { .. } => true,
+            Self::Rollback { .. } | Self::Uninstall => false,
+        }
     }
 }
 
@@ -83,9 +96,21 @@ pub struct Invocation {
     pub wall_clock: Duration,
     /// The chart has hooks, which expect ready (or deleted) objects before they start.
     pub wait_for_hooks: bool,
+    /// The hooks of the chart are left out; nothing is waited for then.
+    pub skip_hooks: bool,
 }
 
 impl Invocation {
+    /// Whether the run waits for objects in the cluster more than it computes.
+    pub fn waits(&self) -> bool {
+        match self.command {
+            Command::Test { .. } => true,
+            Command::Install { .. } | Command::Upgrade { .. } | Command::Rollback { .. } | Command::Uninstall => {
+                self.wait_for_hooks && !self.skip_hooks
+            }
+        }
+    }
+
     pub fn arguments(&self, helm: HelmVersion) -> Vec<OsString> {
         let mut args = Arguments { list: Vec::with_capacity(32), server_side: helm.major >= 4 };
         let name = self.release.name.as_str();
@@ -112,6 +137,12 @@ impl Invocation {
                 args.value("--history-max", self.history_max.to_string());
                 args.apply_method("auto", *force_conflicts);
             }
+            Command::Test { except } => {
+                args.verb("test", name);
+                for test in except {
+                    args.value("--filter", format!("!name={test}"));
+                }
+            }
             Command::Uninstall => {
                 args.verb("uninstall", name);
                 // The reasons why an object was not deleted are said at debug level only.
@@ -120,7 +151,11 @@ impl Invocation {
         }
         args.value("--namespace", self.release.namespace.as_str());
         args.value("--timeout", go_duration(self.timeout));
-        args.wait(self.wait_for_hooks);
+        // helm waits for tests in any case, and knows no flag for it there.
+        if !matches!(self.command, Command::Test { .. }) {
+            args.flag_if(self.skip_hooks, "--no-hooks");
+            args.wait(self.waits());
+        }
         args.list
     }
 }
@@ -221,10 +256,16 @@ mod tests {
     }
 
     fn check(command: Command, wait_for_hooks: bool, helm: HelmVersion, expected: &str) {
+        check_with(command, (wait_for_hooks, false), helm, expected);
+    }
+
+    fn check_with(command: Command, hooks: (bool, bool), helm: HelmVersion, expected: &str) {
+        let (wait_for_hooks, skip_hooks) = hooks;
         let release =
             ReleaseKey { namespace: Namespace::parse("meadow").unwrap(), name: ReleaseName::parse("unicorn").unwrap() };
         let (timeout, wall_clock) = (Duration::from_millis(299_500), Duration::from_secs(400));
-        let invocation = Invocation { release, command, history_max: 5, timeout, wall_clock, wait_for_hooks };
+        let invocation =
+            Invocation { release, command, history_max: 5, timeout, wall_clock, wait_for_hooks, skip_hooks };
         let shown: Vec<_> = invocation.arguments(helm).into_iter().map(|arg| arg.into_string().unwrap()).collect();
         assert_eq!(shown.join("|"), expected);
         assert!(!format!("{invocation:?}").contains("hunter2"));
@@ -282,6 +323,29 @@ mod tests {
             &format!("rollback|unicorn|3|--history-max|5|--server-side=true|--force-conflicts|{WHERE}|--wait=legacy"),
         );
         check(command(true), true, HELM_3, &format!("rollback|unicorn|3|--history-max|5|{WHERE}|--wait"));
+    }
+
+    #[test]
+    fn hooks_that_are_left_out_are_not_waited_for() {
+        let rollback = || Command::Rollback { to: 3, force_conflicts: false };
+        let upgrade = Command::Upgrade { inputs: inputs(), force_conflicts: false };
+        let expected =
+            format!("rollback|unicorn|3|--history-max|5|--server-side=auto|{WHERE}|--no-hooks|--wait=hookOnly");
+        check_with(rollback(), (true, true), HELM_4, &expected);
+        check_with(rollback(), (true, true), HELM_3, &format!("rollback|unicorn|3|--history-max|5|{WHERE}|--no-hooks"));
+        let reset = "--reset-values|--history-max|5";
+        check_with(upgrade, (true, true), HELM_3, &format!("upgrade|unicorn|{GIVEN}|{reset}|{WHERE}|--no-hooks"));
+    }
+
+    #[test]
+    fn test() {
+        let all = || Command::Test { except: vec![] };
+        for helm in [HELM_3, HELM_4] {
+            check(all(), false, helm, &format!("test|unicorn|{WHERE}"));
+        }
+        let some = Command::Test { except: vec!["a".into(), "c".into()] };
+        let expected = format!("test|unicorn|--filter|!name=a|--filter|!name=c|{WHERE}");
+        check(some, true, HELM_4, &expected);
     }
 
     #[test]

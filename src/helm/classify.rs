@@ -4,6 +4,8 @@
 //! compared in lower case. The order of the table matters: a cause that lies outside is looked for before the step in
 //! which it showed, because a hook that could not be created for want of a right did not fail by itself.
 
+mod conflict;
+
 use super::{
     argv::Command,
     message,
@@ -45,7 +47,9 @@ fn failed(stderr: &str, code: i32, command: &Command) -> Ended {
         None if text.contains("context canceled") => Ended::Killed { signal: SIGTERM },
         class => {
             let class = class.unwrap_or(Class::Other);
-            Ended::Failed(Failure { class, message: message::clean(&raw).into() })
+            let conflict = (class == Class::Conflict).then(|| conflict::sentence(&raw, command)).flatten();
+            let message = conflict.unwrap_or_else(|| message::clean(&raw));
+            Ended::Failed(Failure { class, message: message.into() })
         }
     }
 }

@@ -70,6 +70,13 @@ pub struct Hook {
     pub phase: HookPhase,
 }
 
+impl Hook {
+    /// helm runs it for `helm test` and at no other time. helm 2 knew two kinds.
+    pub fn is_test(&self) -> bool {
+        self.events.iter().any(|event| event.starts_with("test"))
+    }
+}
+
 /// What a revision's record says beyond its labels. Has no `Debug`: a manifest holds Secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {

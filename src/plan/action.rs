@@ -69,6 +69,8 @@ impl Action {
 pub enum Priority {
     /// A rollback: something that worked is not working.
     Repair,
+    /// A revision is deployed and waits for its tests.
+    Test,
     /// A person changed something and waits.
     Changed,
     Retry,

@@ -2,7 +2,9 @@
 //! on every pass.
 
 use super::{Action, Because, Plan, Wake};
-use crate::release::{Claim, DependencyState, Flight, Operation, OperationKind, Record, Records, Snapshot, Spec};
+use crate::release::{
+    Claim, DependencyState, Flight, Operation, OperationKind, Record, RecordStatus, Records, Snapshot, Spec,
+};
 
 /// What is wrong with a plan; empty when nothing is.
 #[must_use]
@@ -58,7 +60,8 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     must(snapshot.claim == Claim::Ours, "helm starts only for the owner of the release");
     let uninstall = operation.kind == OperationKind::Uninstall;
     let valid = matches!(snapshot.spec, Spec::Valid(_));
-    must(valid || uninstall, "an invalid spec starts nothing but a removal");
+    let back = operation.kind == OperationKind::Rollback;
+    must(valid || uninstall || back, "an invalid spec starts nothing but a removal or a rollback");
     if let Spec::Valid(policy) = &snapshot.spec {
         must(!policy.suspend || snapshot.object.deleting, "a suspended release is left alone");
     }
@@ -73,6 +76,10 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
     let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");
     must(!(uninstall && was_good && !removing), "a release that was good once is never uninstalled to repair it");
+    let tests = operation.kind == OperationKind::Test;
+    let deployed =
+        newest.is_some_and(|newest| newest.revision == operation.revision && newest.status == RecordStatus::Deployed);
+    must(!tests || deployed, "tests run on the newest revision, and only while it is deployed");
     let busy = newest.is_some_and(|newest| newest.status.is_pending());
     must(!busy || uninstall, "helm does not start over a record that another run holds");
     let back = operation.target.and_then(|to| records?.get(to));

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
-        Cause, Flight, ForeignAction, Health, HistoryEntry, Inputs, InputsView, Inventory, Memory, Operation,
-        OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
+        Cause, Flight, ForeignAction, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory,
+        Operation, OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
     },
     types::ReleaseDigest,
 };
@@ -85,7 +85,9 @@ impl<'a> Draft<'a> {
     pub(super) fn wrote(&self, operation: &Operation, record: &Record) -> bool {
         record.revision == operation.revision
             && match operation.kind {
-                OperationKind::Install | OperationKind::Upgrade => record.is_stamped_by(&self.owner),
+                OperationKind::Install | OperationKind::Upgrade | OperationKind::Test => {
+                    record.is_stamped_by(&self.owner)
+                }
                 OperationKind::Rollback => record.digest == operation.digest && self.names_us(record),
                 OperationKind::Uninstall => false,
             }
@@ -141,7 +143,7 @@ impl<'a> Draft<'a> {
     pub(super) fn label_of(&self, operation: &Operation) -> Box<str> {
         match operation.kind {
             OperationKind::Rollback => self.target_label(operation.target),
-            OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall => {
+            OperationKind::Install | OperationKind::Upgrade | OperationKind::Test | OperationKind::Uninstall => {
                 self.describe(operation.revision, operation.digest.as_ref()).label().into()
             }
         }
@@ -155,15 +157,23 @@ impl<'a> Draft<'a> {
         priority: Priority,
         target: Option<u32>,
     ) -> Decision {
+        let label = if kind == OperationKind::Rollback { self.target_label(target) } else { self.desired_label() };
+        self.place(self.operation(kind, cause, target), label, priority)
+    }
+
+    /// The same for an operation that is made already.
+    pub(super) fn place(&mut self, operation: Operation, label: Box<str>, priority: Priority) -> Decision {
         let snapshot = self.snapshot;
         let (action, because) = match &snapshot.flight {
             Flight::Idle => (Action::Ask(priority), Because::Queued),
             Flight::Queued => (Action::Idle, Because::Queued),
             // What is planned with a slot in hand is what runs; nothing planned before counts.
             Flight::Granted | Flight::Running { .. } | Flight::Ended(_) => {
-                let operation = self.operation(kind, cause, target);
-                let label =
-                    if kind == OperationKind::Rollback { self.target_label(target) } else { self.desired_label() };
+                let (kind, target) = (operation.kind, operation.target);
+                if kind == OperationKind::Install {
+                    // Revisions may begin anew: what was tested under such a number is gone.
+                    self.memory.tested = None;
+                }
                 self.memory.operation = Some(operation.clone());
                 (Action::Start(operation), Because::Running { kind, label, target })
             }
@@ -171,17 +181,32 @@ impl<'a> Draft<'a> {
         Decision { action, because, wake: Wake::Never, placed: true }
     }
 
+    /// An attempt for a deployed revision whose own is over or was lost: with a new deadline.
+    pub(super) fn reopened(&self, newest: &Record, digest: ReleaseDigest) -> Operation {
+        let kind = match self.entry_of(newest) {
+            Some(entry) => entry.action,
+            None if newest.revision == 1 => OperationKind::Install,
+            None => OperationKind::Upgrade,
+        };
+        // The labels of a rollback are those of its target, its number among them.
+        let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
+        let planned = self.operation(kind, Cause::Retry, target);
+        // It began when helm wrote the record: history is matched with records by that.
+        let started = Timestamp::from_second(newest.written).unwrap_or(planned.started).min(planned.started);
+        Operation { revision: newest.revision, digest: Some(digest), started, ..planned }
+    }
+
     pub(super) fn operation(&self, kind: OperationKind, cause: Cause, target: Option<u32>) -> Operation {
         let records = self.records();
         let newest = records.and_then(Records::newest).map_or(0, |r| r.revision);
         let revision = match kind {
-            OperationKind::Uninstall => newest,
+            OperationKind::Uninstall | OperationKind::Test => newest,
             OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => newest.saturating_add(1),
         };
         let digest = match kind {
             OperationKind::Install | OperationKind::Upgrade => self.inputs().map(|i| i.digest.clone()),
             OperationKind::Rollback => target.and_then(|to| records?.get(to)).and_then(|record| record.digest.clone()),
-            OperationKind::Uninstall => None,
+            OperationKind::Uninstall | OperationKind::Test => None,
         };
         let timeout = SignedDuration::try_from(self.policy.timeout.as_std()).unwrap_or(backoff::LIMIT);
         Operation {
@@ -189,6 +214,7 @@ impl<'a> Draft<'a> {
             kind,
             digest,
             revision,
+            of: None,
             target,
             cause,
             started: self.now(),
@@ -235,11 +261,23 @@ impl<'a> Draft<'a> {
 
     /// When a rollback that helm could not complete is tried again.
     pub(super) fn rollback_due(&self) -> Timestamp {
-        let last = self.memory.history.iter().rev().find(|entry| entry.action == OperationKind::Rollback);
+        let last = self.memory.attempts().rev().find(|entry| entry.action == OperationKind::Rollback);
         match (self.memory.failures.rollbacks, last) {
             (0, _) | (_, None) => self.now(),
             (rollbacks, Some(entry)) => backoff::next(entry.end, rollbacks, backoff::LIMIT, &self.snapshot.object.uid),
         }
+    }
+
+    /// Puts an attempt off that something hinders which passes by itself: later each time, and not counted as an
+    /// attempt. The moment is told.
+    pub(super) fn put_off(&mut self, reason: &str, why: &str) -> Timestamp {
+        let (now, uid) = (self.snapshot.now, &self.snapshot.object.uid);
+        let failures = &mut self.memory.failures;
+        failures.hindered = failures.hindered.saturating_add(1);
+        let until = backoff::next(now, failures.hindered, backoff::LIMIT, uid);
+        failures.not_before = Some(until);
+        failures.last = Some(LastFailure { reason: reason.to_owned(), message: why.to_owned() });
+        until
     }
 
     pub(super) fn last_failure(&self) -> Box<str> {

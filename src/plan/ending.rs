@@ -5,9 +5,11 @@ use super::{
     draft::{Decision, Draft},
     rules,
 };
+use jiff::Timestamp;
+
 use crate::{
     release::{
-        Deployed, Failures, Fault, HistoryEntry, HistoryResult, Inputs, LastFailure, Operation, OperationKind,
+        Cause, Deployed, Failures, Fault, HistoryEntry, HistoryResult, Inputs, LastFailure, Operation, OperationKind,
         Quarantined,
     },
     types::ReleaseDigest,
@@ -39,6 +41,7 @@ impl Draft<'_> {
             self.memory.remember(HistoryEntry {
                 revision,
                 action: operation.kind,
+                chart: deployed.chart.clone(),
                 version: deployed.version.clone(),
                 digest: digest.clone(),
                 cause: operation.cause,
@@ -47,7 +50,9 @@ impl Draft<'_> {
                 end: now,
             });
         } else if known.is_some() {
-            let late = self.memory.history.iter_mut().rev().find(|entry| entry.revision == revision);
+            let ours =
+                |entry: &&mut HistoryEntry| entry.revision == revision && entry.result != HistoryResult::External;
+            let late = self.memory.history.iter_mut().rev().find(ours);
             if let Some(entry) = late {
                 entry.result = HistoryResult::Succeeded;
             }
@@ -109,6 +114,7 @@ impl Draft<'_> {
         }
         let (now, uid) = (self.snapshot.now, &self.snapshot.object.uid);
         let failures = &mut self.memory.failures;
+        failures.hindered = 0;
         let last = Some(LastFailure { reason: reason.to_owned(), message: why.to_string() });
         match operation.kind {
             OperationKind::Rollback => {
@@ -123,7 +129,7 @@ impl Draft<'_> {
                 failures.count = failures.count.saturating_add(1);
                 failures.not_before = Some(backoff::next(now, failures.count, backoff::LIMIT, uid));
             }
-            OperationKind::Upgrade => {
+            OperationKind::Upgrade | OperationKind::Test => {
                 failures.last = last;
                 failures.count = failures.count.saturating_add(1);
                 let limit = match fault {
@@ -144,7 +150,9 @@ impl Draft<'_> {
     pub(super) fn is_past(&self, operation: &Operation) -> bool {
         let desired = self.memory.desired.as_ref().map(|desired| &desired.digest);
         match operation.kind {
-            OperationKind::Install | OperationKind::Upgrade => operation.digest.as_ref() != desired,
+            OperationKind::Install | OperationKind::Upgrade | OperationKind::Test => {
+                operation.digest.as_ref() != desired
+            }
             OperationKind::Rollback | OperationKind::Uninstall => false,
         }
     }
@@ -163,16 +171,20 @@ impl Draft<'_> {
     }
 
     pub(super) fn end(&mut self, operation: &Operation, result: HistoryResult) {
-        let version = match operation.kind {
-            OperationKind::Uninstall => Box::default(),
-            OperationKind::Rollback => self.target_label(operation.target),
-            OperationKind::Install | OperationKind::Upgrade => {
-                self.describe(operation.revision, operation.digest.as_ref()).version
-            }
-        };
+        self.close(operation, operation.revision, result);
+    }
+
+    /// helm refused before it wrote a revision: told, and nothing is decided from it.
+    pub(super) fn refuse(&mut self, operation: &Operation) {
+        self.close(operation, 0, HistoryResult::Failed);
+    }
+
+    fn close(&mut self, operation: &Operation, revision: u32, result: HistoryResult) {
+        let (chart, version) = self.content(operation);
         self.memory.remember(HistoryEntry {
-            revision: operation.revision,
+            revision,
             action: operation.kind,
+            chart,
             version,
             digest: operation.digest.clone(),
             cause: operation.cause,
@@ -181,5 +193,39 @@ impl Draft<'_> {
             end: self.now(),
         });
         self.memory.operation = None;
+    }
+
+    /// Chart and version that an operation deploys, or removes.
+    fn content(&self, operation: &Operation) -> (Box<str>, Box<str>) {
+        let good = self.memory.deployed.as_ref();
+        let known = match operation.kind {
+            OperationKind::Uninstall => good.filter(|good| good.revision == operation.revision).cloned(),
+            OperationKind::Rollback => good.filter(|good| Some(good.revision) == operation.target).cloned(),
+            OperationKind::Install | OperationKind::Upgrade | OperationKind::Test => {
+                Some(self.describe(operation.revision, operation.digest.as_ref()))
+            }
+        };
+        match (known, operation.target) {
+            (Some(known), _) => (known.chart, known.version),
+            (None, Some(target)) => (Box::default(), format!("revision {target}").into()),
+            (None, None) => Default::default(),
+        }
+    }
+
+    /// Somebody else did it.
+    pub(super) fn tell(&mut self, action: OperationKind, there: Deployed, at: Timestamp) {
+        let Deployed { revision, chart, version, digest, .. } = there;
+        let (cause, result) = (Cause::External, HistoryResult::External);
+        self.memory.remember(HistoryEntry {
+            revision,
+            action,
+            chart,
+            version,
+            digest,
+            cause,
+            result,
+            start: at,
+            end: at,
+        });
     }
 }

@@ -158,6 +158,8 @@ pub enum Note {
     Done { kind: OperationKind, revision: u32, label: Box<str> },
     /// An attempt did not come to a result and is made again.
     Interrupted { kind: OperationKind, revision: u32 },
+    /// Tests of the chart failed.
+    TestsFailed { revision: u32, why: Box<str> },
     /// A digest is not tried again.
     Quarantined { label: Box<str>, why: Box<str> },
     /// Definitions of the chart are not those of the cluster.

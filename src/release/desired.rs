@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{CrdsPolicy, DeletionPolicy, HelmRelease, InstallFailure, UpgradeFailure, ValuesKind},
+    api::{CrdsPolicy, DeletionPolicy, HelmRelease, Hooks, InstallFailure, UpgradeFailure, ValuesKind},
     types::{
         ChartName, Duration, DurationError, Expression, ExpressionError, NameError, Namespace, ObjectKey, ReleaseKey,
         ReleaseName, VersionError, VersionRequest,
@@ -98,8 +98,41 @@ pub struct Policy {
     pub retries: u32,
     #[serde(default)]
     pub force_conflicts: bool,
+    #[serde(default)]
+    pub hooks: HooksPolicy,
+    #[serde(default)]
+    pub test: TestPolicy,
     #[serde(default = "deletion")]
     pub deletion: DeletionPolicy,
+}
+
+/// Whether hooks run, by what runs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HooksPolicy {
+    pub install: Hooks,
+    pub upgrade: Hooks,
+    pub rollback: Hooks,
+}
+
+/// The tests that a revision has to pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct TestPolicy {
+    pub enabled: bool,
+    pub ignore_failures: bool,
+    /// Only these run; empty means all.
+    pub only: Vec<Box<str>>,
+    /// These do not run.
+    pub except: Vec<Box<str>>,
+}
+
+impl TestPolicy {
+    /// Whether a test of that name runs.
+    pub fn selects(&self, name: &str) -> bool {
+        let named = |names: &[Box<str>]| names.iter().any(|one| **one == *name);
+        (self.only.is_empty() || named(&self.only)) && !named(&self.except)
+    }
 }
 
 fn interval() -> Duration {
@@ -259,6 +292,8 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
     }
     let upgrade = spec.upgrade.unwrap_or_default();
     Ok(Policy {
+        hooks: hooks(object),
+        test: test(object),
         namespace: key.namespace,
         release: key.name,
         suspend: spec.suspend.unwrap_or(false),
@@ -274,21 +309,49 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
     })
 }
 
-/// What can be acted on in an object whose spec is refused: its release can still be removed.
+fn hooks(object: &HelmRelease) -> HooksPolicy {
+    let spec = &object.spec;
+    HooksPolicy {
+        install: spec.install.unwrap_or_default().hooks.unwrap_or_default(),
+        upgrade: spec.upgrade.unwrap_or_default().hooks.unwrap_or_default(),
+        rollback: spec.rollback.unwrap_or_default().hooks.unwrap_or_default(),
+    }
+}
+
+fn test(object: &HelmRelease) -> TestPolicy {
+    let Some(test) = &object.spec.test else { return TestPolicy::default() };
+    let named = |excluded: bool| {
+        let of_kind = test.filters.iter().filter(|filter| filter.exclude.unwrap_or(false) == excluded);
+        of_kind.map(|filter| filter.name.as_str().into()).collect()
+    };
+    TestPolicy {
+        enabled: test.enabled.unwrap_or(false),
+        ignore_failures: test.ignore_failures.unwrap_or(false),
+        only: named(false),
+        except: named(true),
+    }
+}
+
+/// What can be acted on in an object whose spec is refused: its release can still be removed, and an attempt that was
+/// made before is brought to its end. What can be read of the spec counts; the rest has its default.
 pub fn policy_of_names(object: &HelmRelease) -> Option<Policy> {
     let key = release_key(object).ok()?;
+    let spec = &object.spec;
+    let upgrade = spec.upgrade.unwrap_or_default();
     Some(Policy {
         namespace: key.namespace,
         release: key.name,
         suspend: object.spec.suspend.unwrap_or(false),
         interval: INTERVAL,
-        timeout: TIMEOUT,
-        max_history: MAX_HISTORY,
-        crds: crds(),
-        install_failure: InstallFailure::Keep,
-        upgrade_failure: UpgradeFailure::RollBack,
-        retries: RETRIES,
-        force_conflicts: false,
+        timeout: spec.timeout.as_deref().and_then(|text| Duration::parse(text).ok()).unwrap_or(TIMEOUT),
+        max_history: spec.max_history.filter(|revisions| *revisions >= 2).unwrap_or(MAX_HISTORY),
+        crds: spec.crds.unwrap_or_else(crds),
+        install_failure: spec.install.unwrap_or_default().on_failure.unwrap_or(InstallFailure::Keep),
+        upgrade_failure: upgrade.on_failure.unwrap_or(UpgradeFailure::RollBack),
+        retries: upgrade.retries.unwrap_or(RETRIES),
+        force_conflicts: upgrade.force_conflicts.unwrap_or(false),
+        hooks: hooks(object),
+        test: test(object),
         deletion: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
     })
 }

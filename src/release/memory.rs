@@ -1,11 +1,11 @@
-//! What status remembers between passes and across restarts, in types; and its way from and to the wire.
+//! What status remembers between passes and across restarts, in types.
 
-use std::collections::BTreeSet;
+mod wire;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LeftAlone, Member, Operation, Record, Records};
+use super::{LeftAlone, Member, Operation, Record, Records, Tested};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -21,6 +21,9 @@ pub struct Inputs {
     pub app_version: Box<str>,
     pub chart_digest: ChartDigest,
     pub digest: ReleaseDigest,
+    /// Generation of the object that this was resolved for; set when it is remembered, like the cause.
+    #[serde(default)]
+    pub generation: i64,
     /// Digest of the generation and of the versions of the objects that hold values: while it is the same, so is
     /// `digest`, and nothing has to be read again.
     pub fingerprint: Box<str>,
@@ -95,6 +98,13 @@ pub struct Deployed {
     pub since: Timestamp,
 }
 
+impl HistoryEntry {
+    /// An attempt of ours that made a revision. The others are told to people, and nothing is decided from them.
+    fn is_attempt(&self) -> bool {
+        self.revision > 0 && self.result != HistoryResult::External
+    }
+}
+
 impl Deployed {
     pub fn label(&self) -> String {
         version_label(&self.version, &self.app_version)
@@ -109,6 +119,8 @@ pub struct Failures {
     pub own: u32,
     /// Rollbacks in a row that helm could not complete.
     pub rollbacks: u32,
+    /// Times in a row that something which passes by itself kept helm from working.
+    pub hindered: u32,
     pub not_before: Option<Timestamp>,
     pub last: Option<api::LastFailure>,
 }
@@ -152,8 +164,10 @@ impl Inventory {
 /// One thing that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
+    /// 0 where helm refused before it wrote a revision.
     pub revision: u32,
     pub action: OperationKind,
+    pub chart: Box<str>,
     pub version: Box<str>,
     pub digest: Option<ReleaseDigest>,
     pub cause: Cause,
@@ -174,6 +188,7 @@ pub struct Memory {
     pub failures: Failures,
     pub quarantined: Vec<Quarantined>,
     pub inventory: Option<Inventory>,
+    pub tested: Option<Tested>,
     pub history: Vec<HistoryEntry>,
     pub definitions: Option<LeftAlone>,
     pub handled: api::Handled,
@@ -191,14 +206,22 @@ impl Memory {
         self.quarantined.drain(..over);
     }
 
-    /// Adds to the history. Of failures of the same thing in a row the last two revisions stay, so that retries do not
-    /// push out the upgrade that they repair. Two, because the last try may have written nothing: then the one before
-    /// it tells whose the newest record is.
+    /// Attempts of ours that made a revision, oldest first: what decisions are made from.
+    pub fn attempts(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
+        self.history.iter().filter(|entry| entry.is_attempt())
+    }
+
+    /// Adds to the history. Of failures of the same thing in a row the last two revisions stay, and what is only told
+    /// goes first, so that neither pushes out the attempts that decisions are made from. Two, because the last try may
+    /// have written nothing: then the one before it tells whose the newest record is.
     pub fn remember(&mut self, entry: HistoryEntry) {
         let repeats = |other: &&HistoryEntry| {
-            other.action == entry.action && other.result != HistoryResult::Succeeded && other.digest == entry.digest
+            other.action == entry.action
+                && other.result != HistoryResult::Succeeded
+                && other.digest == entry.digest
+                && other.is_attempt() == entry.is_attempt()
         };
-        if entry.result != HistoryResult::Succeeded {
+        if matches!(entry.result, HistoryResult::Failed | HistoryResult::Abandoned) {
             let failures = self.history.iter().rev().take_while(repeats).count();
             let same = self.history.last().is_some_and(|last| last.revision == entry.revision);
             match failures {
@@ -208,8 +231,10 @@ impl Memory {
             }
         }
         self.history.push(entry);
-        let over = self.history.len().saturating_sub(HISTORY_MAX);
-        self.history.drain(..over);
+        while self.history.len() > HISTORY_MAX {
+            let told = self.history.iter().position(|entry| !entry.is_attempt());
+            self.history.remove(told.unwrap_or(0));
+        }
     }
 
     /// The way back from a bad revision: the newest one before it that was judged good, and that no person has rolled
@@ -222,169 +247,13 @@ impl Memory {
         records.iter().rev().find(|record| record.revision < below && record.is_verified() && !refused(record))
     }
 
-    /// The last entry about a revision.
+    /// The last attempt that made a revision.
     pub fn entry(&self, revision: u32) -> Option<&HistoryEntry> {
-        self.history.iter().rev().find(|entry| entry.revision == revision)
+        self.attempts().rev().find(|entry| entry.revision == revision)
     }
 
     /// The members of a revision, if they are known and all of them.
     pub fn members(&self, revision: u32) -> Option<&[Member]> {
         self.inventory.as_ref().filter(|inventory| inventory.revision == revision).map(|i| &i.members[..])
-    }
-}
-
-/// Lenient: a piece that another program has damaged is dropped, the rest counts. What is dropped is found out anew
-/// from the records.
-impl From<HelmReleaseStatus> for Memory {
-    fn from(status: HelmReleaseStatus) -> Self {
-        let digest = |text: &str| ReleaseDigest::parse(text).ok();
-        let mut seen = BTreeSet::new();
-        Self {
-            observed_generation: status.observed_generation,
-            desired: status.desired.and_then(|d| {
-                Some(Inputs {
-                    chart: d.chart.into(),
-                    version: d.version.into(),
-                    app_version: d.app_version.into(),
-                    chart_digest: ChartDigest::parse(&d.chart_digest).ok()?,
-                    digest: digest(&d.digest)?,
-                    fingerprint: d.inputs.into(),
-                    cause: Cause::parse(&d.cause),
-                })
-            }),
-            deployed: status.deployed.map(|d| Deployed {
-                revision: d.revision,
-                chart: d.chart.into(),
-                version: d.version.into(),
-                app_version: d.app_version.into(),
-                digest: digest(&d.digest),
-                since: d.since,
-            }),
-            operation: status.operation.map(Operation::from),
-            failures: status.failures.map_or_else(Failures::default, |f| Failures {
-                count: f.count,
-                own: f.own,
-                rollbacks: f.rollbacks,
-                not_before: f.not_before,
-                last: f.last,
-            }),
-            quarantined: status
-                .quarantined
-                .into_iter()
-                .filter_map(|q| {
-                    Some(Quarantined {
-                        digest: digest(&q.digest)?,
-                        version: q.version.into(),
-                        reason: q.reason.into(),
-                        message: q.message.into(),
-                        since: q.since,
-                    })
-                })
-                .filter(|q| seen.insert(q.digest.clone()))
-                .collect(),
-            inventory: status.inventory.map(|i| Inventory {
-                revision: i.revision,
-                complete: i.complete,
-                members: i.objects.into_iter().map(Member::from).collect(),
-            }),
-            history: status.history.into_iter().map(HistoryEntry::from).collect(),
-            definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
-            handled: status.handled.unwrap_or_default(),
-        }
-    }
-}
-
-impl From<api::HistoryEntry> for HistoryEntry {
-    fn from(wire: api::HistoryEntry) -> Self {
-        Self {
-            revision: wire.revision,
-            action: wire.action,
-            version: wire.version.into(),
-            digest: ReleaseDigest::parse(&wire.digest).ok(),
-            cause: Cause::parse(&wire.cause),
-            result: wire.result,
-            start: wire.start,
-            end: wire.end,
-        }
-    }
-}
-
-impl From<HistoryEntry> for api::HistoryEntry {
-    fn from(entry: HistoryEntry) -> Self {
-        Self {
-            revision: entry.revision,
-            action: entry.action,
-            version: entry.version.into(),
-            digest: entry.digest.map(String::from).unwrap_or_default(),
-            cause: entry.cause.as_str().to_owned(),
-            result: entry.result,
-            start: entry.start,
-            end: entry.end,
-        }
-    }
-}
-
-impl From<Memory> for HelmReleaseStatus {
-    fn from(memory: Memory) -> Self {
-        let Memory {
-            observed_generation,
-            desired,
-            deployed,
-            operation,
-            failures,
-            quarantined,
-            inventory,
-            history,
-            definitions,
-            handled,
-        } = memory;
-        Self {
-            observed_generation,
-            release: None,
-            conditions: Vec::new(),
-            desired: desired.map(|d| api::Desired {
-                chart: d.chart.into(),
-                version: d.version.into(),
-                app_version: d.app_version.into(),
-                chart_digest: d.chart_digest.into(),
-                digest: d.digest.into(),
-                inputs: d.fingerprint.into(),
-                cause: d.cause.as_str().to_owned(),
-            }),
-            deployed: deployed.map(|d| api::Deployed {
-                revision: d.revision,
-                chart: d.chart.into(),
-                version: d.version.into(),
-                app_version: d.app_version.into(),
-                digest: d.digest.map(String::from).unwrap_or_default(),
-                since: d.since,
-            }),
-            operation: operation.map(Into::into),
-            failures: (failures != Failures::default()).then_some(api::Failures {
-                count: failures.count,
-                own: failures.own,
-                rollbacks: failures.rollbacks,
-                not_before: failures.not_before,
-                last: failures.last,
-            }),
-            quarantined: quarantined
-                .into_iter()
-                .map(|q| api::Quarantined {
-                    digest: q.digest.into(),
-                    version: q.version.into(),
-                    reason: q.reason.into(),
-                    message: q.message.into(),
-                    since: q.since,
-                })
-                .collect(),
-            inventory: inventory.map(|i| api::Inventory {
-                revision: i.revision,
-                complete: i.complete,
-                objects: i.members.into_iter().map(Into::into).collect(),
-            }),
-            history: history.into_iter().map(Into::into).collect(),
-            crds: definitions.map(Into::into),
-            handled: (handled != api::Handled::default()).then_some(handled),
-        }
     }
 }

@@ -9,14 +9,18 @@ mod memory;
 mod operation;
 mod record;
 mod snapshot;
+mod tested;
 mod values;
 mod verdict;
 mod view;
 
-pub use crate::api::{DeletionPolicy, HistoryResult, InstallFailure, LastFailure, OperationKind, UpgradeFailure};
+pub use crate::api::{
+    DeletionPolicy, HistoryResult, Hooks, InstallFailure, LastFailure, OperationKind, UpgradeFailure,
+};
 pub use definitions::LeftAlone;
 pub use desired::{
-    Dependency, Desired, Policy, SpecDefaults, SpecError, ValuesSource, dependency_keys, policy_of_names, release_key,
+    Dependency, Desired, HooksPolicy, Policy, SpecDefaults, SpecError, TestPolicy, ValuesSource, dependency_keys,
+    policy_of_names, release_key,
 };
 pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
@@ -29,6 +33,7 @@ pub use snapshot::{
     Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,
     Payload, Snapshot, Spec,
 };
+pub use tested::{TestRun, Tested};
 pub use values::{ValuesError, merge, set_path};
 pub use verdict::{Fault, Health, Member, Verdict, Why};
 pub use view::View;

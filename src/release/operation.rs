@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Fault, Member, Payload, Records};
+use super::{Cause, Fault, Member, Payload, Records, TestRun};
 use crate::{
     api::{self, OperationKind},
     types::ReleaseDigest,
@@ -21,8 +21,11 @@ pub struct Operation {
     /// What is to be deployed; absent for an uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<ReleaseDigest>,
-    /// The revision that the run creates; for an uninstall the newest that it removes.
+    /// The revision that the run creates; for an uninstall the newest that it removes, for tests the one under test.
     pub revision: u32,
+    /// For tests: the attempt that they belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<OperationKind>,
     /// The revision that a rollback goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<u32>,
@@ -30,10 +33,25 @@ pub struct Operation {
     #[serde(default)]
     pub cause: Cause,
     pub started: Timestamp,
-    /// helm and health together have until then.
+    /// helm, health and tests together have until then.
     pub deadline: Timestamp,
     /// The process of the operator that holds the attempt: its name and the moment it started.
     pub holder: Box<str>,
+}
+
+impl Operation {
+    /// The attempt that is judged: tests are a part of one.
+    #[must_use]
+    pub fn attempt(&self) -> Self {
+        let kind = match self.kind {
+            OperationKind::Test => self.of.unwrap_or(OperationKind::Upgrade),
+            kind @ (OperationKind::Install
+            | OperationKind::Upgrade
+            | OperationKind::Rollback
+            | OperationKind::Uninstall) => kind,
+        };
+        Self { kind, of: None, ..self.clone() }
+    }
 }
 
 impl From<api::Operation> for Operation {
@@ -43,6 +61,7 @@ impl From<api::Operation> for Operation {
             kind: wire.kind,
             digest: wire.digest.and_then(|digest| ReleaseDigest::parse(&digest).ok()),
             revision: wire.revision,
+            of: wire.of,
             target: wire.target,
             cause: Cause::parse(&wire.cause),
             started: wire.started,
@@ -59,6 +78,7 @@ impl From<Operation> for api::Operation {
             kind: operation.kind,
             digest: operation.digest.map(String::from),
             revision: operation.revision,
+            of: operation.of,
             target: operation.target,
             cause: operation.cause.as_str().to_owned(),
             started: operation.started,
@@ -212,4 +232,7 @@ pub struct Outcome {
     /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.
     #[serde(default)]
     pub definitions: Vec<Box<str>>,
+    /// After tests: what the record tells of them; `None` when it could not be read.
+    #[serde(default)]
+    pub tests: Option<Box<TestRun>>,
 }

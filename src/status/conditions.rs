@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{ConditionType, OperationKind},
     plan::{Because, Plan},
-    release::{Health, InputsView, Snapshot},
+    release::{Health, InputsView, Snapshot, Spec},
 };
 
 /// Longest message of a detail condition, in bytes.
@@ -64,6 +64,7 @@ pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan, saying
     chart(&mut writer, snapshot, plan);
     released(&mut writer, snapshot, plan, &message);
     healthy(&mut writer, snapshot, plan);
+    tested(&mut writer, snapshot, plan);
     writer.out
 }
 
@@ -85,10 +86,18 @@ fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     }
 }
 
+/// helm is at work on the objects; tests leave them as they are.
+fn is_replacing(plan: &Plan) -> bool {
+    match plan.because {
+        Because::Running { kind, .. } => kind != OperationKind::Test,
+        _ => false,
+    }
+}
+
 /// Whether helm has the desired digest deployed.
 fn released(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan, message: &str) {
     let Some(desired) = &plan.memory.desired else { return };
-    if let Because::Running { .. } = plan.because {
+    if is_replacing(plan) {
         // What the records say in the middle of a run is over before anybody reads it, and the first record of a
         // release is no news that would be worth a write.
         writer.put(ConditionType::Released, Truth::Unknown, Reason::Progressing, bounded(message, DETAIL_MAX_BYTES));
@@ -119,9 +128,7 @@ fn healthy(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     let judged = snapshot.memory.inventory.as_ref().is_some_and(|known| known.revision == inventory.revision);
     let judging = matches!(plan.because, Because::Judging { .. });
     let (truth, reason, message) = match &snapshot.health.health {
-        _ if matches!(plan.because, Because::Running { .. }) => {
-            (Truth::Unknown, Reason::Progressing, "helm is at work".to_owned())
-        }
+        _ if is_replacing(plan) => (Truth::Unknown, Reason::Progressing, "helm is at work".to_owned()),
         _ if !judged => (Truth::Unknown, Reason::Progressing, "not looked at yet".to_owned()),
         Health::Healthy => {
             (Truth::True, Reason::Succeeded, format!("all {} objects are healthy", inventory.members.len()))
@@ -135,6 +142,23 @@ fn healthy(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
         Health::Unknown { why } => (Truth::Unknown, Reason::ViewIncomplete, why.to_string()),
     };
     writer.put(ConditionType::Healthy, truth, reason, bounded(&message, DETAIL_MAX_BYTES));
+}
+
+/// The last run of tests on the newest revision; absent where there was none, or where tests are not enabled.
+fn tested(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
+    let enabled = matches!(&snapshot.spec, Spec::Valid(policy) if policy.test.enabled);
+    let newest = snapshot.records.is().and_then(|records| records.newest()).map(|newest| newest.revision);
+    if !enabled {
+        return;
+    }
+    if let Because::Running { kind: OperationKind::Test, .. } = plan.because {
+        let message = "the tests are running".to_owned();
+        return writer.put(ConditionType::Tested, Truth::Unknown, Reason::Progressing, message);
+    }
+    let Some(tested) = plan.memory.tested.as_ref().filter(|tested| Some(tested.revision) == newest) else { return };
+    let (truth, reason) =
+        if tested.passed { (Truth::True, Reason::Succeeded) } else { (Truth::False, Reason::TestFailed) };
+    writer.put(ConditionType::Tested, truth, reason, bounded(&tested.message, DETAIL_MAX_BYTES));
 }
 
 pub(super) fn malformed(before: &[Condition], generation: i64, error: &str, now: Timestamp) -> Vec<Condition> {
@@ -151,6 +175,7 @@ pub(super) fn done(kind: OperationKind) -> &'static str {
         OperationKind::Install => "installed",
         OperationKind::Upgrade => "upgraded",
         OperationKind::Rollback => "rolled back",
+        OperationKind::Test => "tested",
         OperationKind::Uninstall => "uninstalled",
     }
 }

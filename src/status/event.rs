@@ -62,11 +62,12 @@ fn tell(note: &Note) -> Event {
                 OperationKind::Install => "Installed",
                 OperationKind::Upgrade => "Upgraded",
                 OperationKind::Rollback => "RollbackSucceeded",
+                OperationKind::Test => "Tested",
                 OperationKind::Uninstall => "Uninstalled",
             };
             let text = match kind {
                 OperationKind::Uninstall => "the release is uninstalled".to_owned(),
-                OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => {
+                OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test => {
                     format!("{} to {label} as revision {revision}", done(*kind))
                 }
             };
@@ -77,6 +78,9 @@ fn tell(note: &Note) -> Event {
             "Interrupted",
             format!("the {} of revision {revision} did not come to a result", kind.as_str().to_lowercase()),
         ),
+        Note::TestsFailed { revision, why } => {
+            (EventKind::Warning, "TestFailed", format!("tests of revision {revision} failed: {why}"))
+        }
         Note::Quarantined { label, why } => {
             (EventKind::Warning, "Quarantined", format!("{label} is not tried again: {why}"))
         }

@@ -36,6 +36,7 @@ reasons! {
     ViewIncomplete: "The operator does not see all it needs.", "Wait; if it lasts, check the operator's rights and the API server.";
     InstallFailed: "The first install failed.", "Read the message; correct chart or values. It is tried again by itself.";
     UpgradeFailed: "An upgrade failed and nothing was rolled back.", "Read the message; correct chart or values.";
+    TestFailed: "Tests of the chart failed, and nothing was rolled back.", "Look at the test that the message names; correct chart or values. After a first install the tests run again by themselves.";
     UninstallFailed: "The release could not be removed.", "Read the message; it is tried again by itself.";
     Unhealthy: "An object of the deployed version is not healthy.", "Look at the object that the message names.";
     RolledBack: "An upgrade failed and was rolled back; the failed version is not deployed.", "Change the spec, or set the annotation helmrelease.dev/retry to a new value.";

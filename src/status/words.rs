@@ -188,6 +188,9 @@ fn progress(because: &Because) -> String {
             Some(target) => format!("rolling back to revision {target} ({label})"),
             None => format!("rolling back to {label}"),
         },
+        Because::Running { kind: OperationKind::Test, label, .. } => {
+            format!("{label} is installed and healthy; its tests are running")
+        }
         Because::Running { kind: OperationKind::Uninstall, .. } => "removing the release".into(),
         Because::Judging { label, until, member, why } => {
             let member = member.as_ref().map_or_else(|| "the objects".to_owned(), Member::to_string);
@@ -223,6 +226,7 @@ fn failure(because: &Because) -> Said {
             let (reason, verb) = match kind {
                 OperationKind::Install => (Reason::InstallFailed, "install"),
                 OperationKind::Upgrade | OperationKind::Rollback => (Reason::UpgradeFailed, "upgrade"),
+                OperationKind::Test => (Reason::TestFailed, "test"),
                 OperationKind::Uninstall => (Reason::UninstallFailed, "removal"),
             };
             (reason, format!("{verb} of {label} failed: {why}; {after}"), going)

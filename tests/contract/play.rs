@@ -116,6 +116,7 @@ fn invocation(ground: &impl Ground, ask: Ask, next: u32) -> Invocation {
         timeout: TIMEOUT,
         wall_clock: TIMEOUT,
         wait_for_hooks: ask.flavour().is_some_and(Flavour::has_hooks),
+        skip_hooks: false,
     }
 }
 

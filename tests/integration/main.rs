@@ -38,6 +38,7 @@ mod remediation;
 mod scope;
 mod sources;
 mod stale;
+mod testing;
 mod upgrade;
 mod values;
 
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 26] = [
+    let rooms: [(&str, &[(&str, Test)]); 27] = [
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::TESTS),
@@ -84,6 +85,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
+        ("testing", testing::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
         ("accounts", accounts::TESTS),

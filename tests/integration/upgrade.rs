@@ -12,6 +12,8 @@ tests![
     new_version_in_the_range_is_taken_when_asked_to_look,
     version_can_be_lowered,
     hooks_of_a_chart_are_run,
+    hooks_are_left_out_where_that_is_declared,
+    field_of_another_manager_is_named_and_taken_when_asked,
     suspended_release_is_left_alone_until_resumed,
     newer_spec_is_taken_while_the_older_is_judged,
     history_is_bounded,
@@ -119,4 +121,38 @@ fn history_is_bounded(s: &Scenario<'_>) {
         s.marked("a", revision);
     }
     assert_eq!(s.story("a"), "3 superseded, 4 deployed");
+}
+
+fn hooks_are_left_out_where_that_is_declared(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.repository.publish(&sandbox::charts::web("5.0.0"));
+    let skip = json!({ "hooks": "Skip" });
+    let spec = |message: &str| {
+        let values = json!({ "hook": "fail", "message": message });
+        web("5.0.0", json!({ "values": values, "install": skip, "upgrade": skip, "rollback": skip }))
+    };
+    s.declare("a", &spec("one"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("two"));
+    s.deployed("a", 2);
+    assert_eq!(s.object("/apis/batch/v1", "jobs", "a-hook"), None);
+}
+
+fn field_of_another_manager_is_named_and_taken_when_asked(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    let spec = |message: &str, force: bool| {
+        let upgrade = json!({ "retries": 0, "onFailure": "Keep", "forceConflicts": force });
+        web("1.0.0", json!({ "values": { "message": message }, "upgrade": upgrade }))
+    };
+    s.declare("a", &spec("one", false));
+    s.deployed("a", 1);
+    s.supply("ConfigMap", "a", "message", "mine");
+    s.declare("a", &spec("two", false));
+    let said = s.refused("a", "UpgradeFailed");
+    let expected = "ConfigMap a: field .data.message is held by the field manager user; let it go there, or set spec.upgrade.forceConflicts to take it over";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(s.config("a", "message"), "mine");
+    s.declare("a", &spec("two", true));
+    s.ready("a");
+    assert_eq!(s.config("a", "message"), "two");
 }

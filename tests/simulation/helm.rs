@@ -17,6 +17,7 @@ pub enum Command {
     Install { version: String, config: Value, labels: BTreeMap<String, String>, replace: bool },
     Upgrade { version: String, config: Value, labels: BTreeMap<String, String>, history_max: u32 },
     Rollback { to: u32, history_max: u32 },
+    Test,
     Uninstall,
 }
 
@@ -26,6 +27,7 @@ impl Command {
             Self::Install { .. } => "Install",
             Self::Upgrade { .. } => "Upgrade",
             Self::Rollback { .. } => "Rollback",
+            Self::Test => "Test",
             Self::Uninstall => "Uninstall",
         }
     }
@@ -44,6 +46,8 @@ pub async fn execute(process: &mut Process, command: &Command, wait: Option<Dura
             deploy(process, next, Some(current), "pending-upgrade", *history_max, wait).await
         }
         Command::Rollback { to, history_max } => roll_back(process, *to, *history_max).await,
+        // The model's charts have no tests: helm looks, and ends.
+        Command::Test => process.work(50, 3000).await,
         Command::Uninstall => uninstall(process).await,
     }
 }

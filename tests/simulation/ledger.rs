@@ -112,7 +112,7 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
                 world.wrong(format_args!("rollback of {} to v{to}, which was not verified", release.1));
             }
         }
-        Command::Install { .. } | Command::Upgrade { .. } => {}
+        Command::Install { .. } | Command::Upgrade { .. } | Command::Test => {}
     }
 }
 

@@ -67,7 +67,7 @@ impl SimulatedHelm {
         let prefix = match command {
             Command::Install { .. } => "INSTALLATION FAILED: ",
             Command::Upgrade { .. } => "UPGRADE FAILED: ",
-            Command::Rollback { .. } | Command::Uninstall => "",
+            Command::Rollback { .. } | Command::Test | Command::Uninstall => "",
         };
         match end {
             Ok(()) => ended(Exit::Code(0), ""),
@@ -97,6 +97,7 @@ fn command(invocation: &Invocation) -> Command {
             Command::Upgrade { version, config, labels, history_max }
         }
         helm::Command::Rollback { to, .. } => Command::Rollback { to: *to, history_max },
+        helm::Command::Test { .. } => Command::Test,
         helm::Command::Uninstall => Command::Uninstall,
     }
 }

@@ -36,12 +36,8 @@ pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
     }
     sleep_until(world.origin + world.settings.quiet).await;
     world.tell("from here on, nobody does anything");
-    for object in &world.settings.objects {
-        let _ = world.change(Kind::HelmRelease, &object.name, |found| {
-            if !world.settings.seed.is_multiple_of(4) {
-                found["spec"]["suspend"] = json!(false);
-            }
-        });
+    if !world.settings.seed.is_multiple_of(4) {
+        (0..world.settings.objects.len()).for_each(|number| edit(&world, number, &json!({ "suspend": false })));
     }
     world.lock().disturbed = false;
     oracle::wait_and_judge(&world).await;

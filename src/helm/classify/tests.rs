@@ -21,6 +21,7 @@ fn command(kind: &str) -> Command {
         "install" => Command::Install { inputs, replace: false, create_namespace: false },
         "upgrade" => Command::Upgrade { inputs, force_conflicts: false },
         "rollback" => Command::Rollback { to: 1, force_conflicts: false },
+        "test" => Command::Test { except: vec![] },
         "uninstall" => Command::Uninstall,
         _ => panic!("no such kind: {kind}"),
     }

@@ -53,7 +53,9 @@ impl Stage {
         let release =
             ReleaseKey { namespace: Namespace::parse("meadow").unwrap(), name: ReleaseName::parse("unicorn").unwrap() };
         let timeout = Duration::from_secs(60);
-        let invocation = Invocation { release, command, history_max: 5, timeout, wall_clock, wait_for_hooks: false };
+        let (wait_for_hooks, skip_hooks) = (false, false);
+        let invocation =
+            Invocation { release, command, history_max: 5, timeout, wall_clock, wait_for_hooks, skip_hooks };
         self.runner.run(&invocation, &access(), &Identity::Own, stop).await
     }
 

@@ -2,13 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::testing;
 use crate::{
     plan::{
         Action, Because, View as Which, Wake,
         draft::{Decision, Draft},
         ending::Rejection,
     },
-    release::{Cause, Fault, Health, HistoryResult, Operation, OperationKind, RecordStatus},
+    release::{Fault, Health, HistoryResult, Operation, OperationKind, RecordStatus},
 };
 
 /// After a start of the operator or a lost watch, objects are watched for this long, or for the release's timeout if
@@ -16,7 +17,8 @@ use crate::{
 const FRESH_OBSERVATION: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    let Some(operation) = draft.memory.operation.clone() else { return resume(draft) };
+    let Some(open) = draft.memory.operation.clone() else { return resume(draft) };
+    let operation = open.attempt();
     let records = draft.records()?;
     if operation.kind == OperationKind::Uninstall {
         draft.abandon(&operation);
@@ -33,7 +35,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
             unlock(record.revision)
         }
         RecordStatus::Deployed if records.newest().is_some_and(|newest| newest.revision == record.revision) => {
-            judge(draft, &operation)
+            judge(draft, &operation, open.kind == OperationKind::Test)
         }
         // The process that saw why is gone with its words. It was most likely told to end together with its holder.
         RecordStatus::Failed if operation.holder != draft.snapshot.holder => {
@@ -67,17 +69,7 @@ fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
     if judged || draft.at_good().is_some() || draft.fresh(Some(&digest)) {
         return None;
     }
-    let kind = match known {
-        Some(entry) => entry.action,
-        None if newest.revision == 1 => OperationKind::Install,
-        None => OperationKind::Upgrade,
-    };
-    // The labels of a rollback are those of its target, its number among them.
-    let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
-    let planned = draft.operation(kind, Cause::Retry, target);
-    // It began when helm wrote the record: history is matched with records by that.
-    let started = Timestamp::from_second(newest.written).unwrap_or(planned.started).min(planned.started);
-    let operation = Operation { revision: newest.revision, digest: Some(digest), started, ..planned };
+    let operation = draft.reopened(newest, digest);
     let because =
         Because::Judging { label: draft.label_of(&operation), until: operation.deadline, member: None, why: None };
     draft.memory.operation = Some(operation);
@@ -94,18 +86,21 @@ fn unlock(revision: u32) -> Option<Decision> {
     Decision::act(Action::Unlock { revision }, Because::Recovering { revision })
 }
 
-fn judge(draft: &mut Draft<'_>, operation: &Operation) -> Option<Decision> {
+/// `begun` says that a run of its tests was begun.
+fn judge(draft: &mut Draft<'_>, operation: &Operation, begun: bool) -> Option<Decision> {
     let revision = operation.revision;
     let label = draft.label_of(operation);
     let judging = |member, why| Because::Judging { label: label.clone(), until: operation.deadline, member, why };
     if let Some(first) = draft.take_inventory(revision, judging(None, None)) {
         return Some(first);
     }
-    if !matches!(draft.health(), Health::Healthy) && is_overtaken(draft, operation) {
+    let tests = operation.kind != OperationKind::Rollback && testing::are_due(draft, revision);
+    if (tests || !matches!(draft.health(), Health::Healthy)) && is_overtaken(draft, operation) {
         draft.abandon(operation);
         return None;
     }
     match draft.health() {
+        Health::Healthy if tests => testing::decide(draft, operation, begun),
         Health::Healthy => Some(draft.accept(revision, Some(operation))),
         Health::Failed { member, why } => {
             reject(draft, operation, why.fault, format!("{member}: {}", why.text));
@@ -149,7 +144,7 @@ fn verdict_due(draft: &Draft<'_>, operation: &Operation) -> Option<Timestamp> {
 fn reject(draft: &mut Draft<'_>, operation: &Operation, fault: Fault, why: String) {
     let reason = match operation.kind {
         OperationKind::Install => "InstallFailed",
-        OperationKind::Upgrade | OperationKind::Uninstall => "UpgradeFailed",
+        OperationKind::Upgrade | OperationKind::Test | OperationKind::Uninstall => "UpgradeFailed",
         OperationKind::Rollback => "Unhealthy",
     };
     draft.reject(Rejection { operation, fault, reason, why: why.into() });

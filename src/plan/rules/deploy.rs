@@ -15,7 +15,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let by_others = match newest {
         Some(newest) => !draft.is_ours(newest),
         // Gone, although the last thing that we did was not to remove it.
-        None => draft.memory.history.last().is_some_and(|entry| entry.action != OperationKind::Uninstall),
+        None => draft.memory.attempts().next_back().is_some_and(|entry| entry.action != OperationKind::Uninstall),
     };
     let cause = match &draft.memory.desired {
         _ if failed_before => Cause::Retry,

@@ -7,9 +7,7 @@ use crate::{
         Action, Because, Note,
         draft::{Decision, Draft},
     },
-    release::{
-        Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Payload, Quarantined, Record, RecordStatus,
-    },
+    release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
 };
 
 /// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
@@ -26,7 +24,7 @@ pub(super) fn goes_stale(written: i64) -> Timestamp {
 
 /// Until when the process of a stranger has to be waited for, if one seems to be at work on the newest revision.
 pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
-    let last = draft.memory.history.last().map(|entry| (entry.action, entry.result));
+    let last = draft.memory.attempts().next_back().map(|entry| (entry.action, entry.result));
     let ours = match newest.status {
         // A removal leaves the record's labels as they were, so history alone tells whose it is.
         RecordStatus::Uninstalling => {
@@ -76,16 +74,39 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let payload = draft.snapshot.payload.as_ref().filter(|payload| payload.revision == revision);
     let Some(payload) = payload else { return Decision::act(Action::Inspect { revision }, Because::Looking) };
     draft.memory.handled.foreign = Some(revision);
+    // The labels are those of the target. They tell what it deploys only if the target was ours in turn.
+    let digest = match payload.action {
+        ForeignAction::Rollback { to } => newest.digest.clone().filter(|_| newest.stamp == Some(to)),
+        ForeignAction::Upgrade | ForeignAction::Unreadable => None,
+    };
+    let there = Deployed {
+        revision,
+        chart: payload.chart.clone(),
+        version: payload.version.clone(),
+        app_version: payload.app_version.clone(),
+        digest,
+        since: draft.now(),
+    };
+    let written = Timestamp::from_second(newest.written).unwrap_or(draft.now());
     match payload.action {
-        ForeignAction::Rollback { to } => respect(draft, newest, payload, to),
-        ForeignAction::Upgrade | ForeignAction::Unreadable => draft.notes.push(Note::ManualUpgrade { revision }),
+        ForeignAction::Rollback { to } => {
+            draft.tell(OperationKind::Rollback, there.clone(), written);
+            respect(draft, newest, there, to);
+        }
+        ForeignAction::Upgrade | ForeignAction::Unreadable => {
+            draft.tell(OperationKind::Upgrade, there, written);
+            draft.notes.push(Note::ManualUpgrade { revision });
+        }
     }
     None
 }
 
 /// The release was there, and was removed without our doing.
 fn removed(draft: &mut Draft<'_>) {
-    if draft.memory.deployed.take().is_some() {
+    draft.memory.tested = None;
+    if let Some(deployed) = draft.memory.deployed.take() {
+        let now = draft.now();
+        draft.tell(OperationKind::Uninstall, deployed, now);
         draft.memory.inventory = None;
         // Revisions may begin anew, so a number that was told of means nothing any more.
         draft.memory.handled.foreign = None;
@@ -94,12 +115,10 @@ fn removed(draft: &mut Draft<'_>) {
 }
 
 /// An emergency rollback by a person is not undone: what was rolled away from is quarantined.
-fn respect(draft: &mut Draft<'_>, newest: &Record, payload: &Payload, to: u32) {
+fn respect(draft: &mut Draft<'_>, newest: &Record, there: Deployed, to: u32) {
     let (now, revision) = (draft.now(), newest.revision);
-    // The labels are those of the target. They tell what it deploys only if the target was ours in turn.
-    let digest = newest.digest.clone().filter(|_| newest.stamp == Some(to));
     draft.notes.push(Note::ManualRollback { revision, to });
-    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != digest.as_ref()) {
+    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != there.digest.as_ref()) {
         draft.memory.quarantine(Quarantined {
             version: desired.version,
             digest: desired.digest,
@@ -110,13 +129,6 @@ fn respect(draft: &mut Draft<'_>, newest: &Record, payload: &Payload, to: u32) {
     }
     draft.memory.failures = Failures::default();
     if newest.status == RecordStatus::Deployed {
-        draft.memory.deployed = Some(Deployed {
-            revision,
-            chart: payload.chart.clone(),
-            version: payload.version.clone(),
-            app_version: payload.app_version.clone(),
-            digest,
-            since: now,
-        });
+        draft.memory.deployed = Some(there);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
         Action, Because, Wake, backoff,
         draft::{Decision, Draft},
     },
-    release::InputsView,
+    release::{InputsView, Spec},
 };
 
 /// While something else is waited for, inputs are looked up all the same: newer ones may end the waiting.
@@ -19,6 +19,10 @@ pub(super) fn meanwhile(draft: &mut Draft<'_>, because: Because, wake: Wake) -> 
 }
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    // There is nothing to look up.
+    if !matches!(draft.snapshot.spec, Spec::Valid(_)) {
+        return None;
+    }
     let asked = &draft.snapshot.object.reconcile;
     let ask_again = asked.is_some() && asked.as_deref() != draft.memory.handled.reconcile.as_deref();
     let look = || Decision::act(Action::Prepare, Because::Looking);

@@ -13,6 +13,7 @@ mod remediation;
 mod running;
 mod settled;
 mod standing;
+mod testing;
 
 use crate::{
     plan::{
@@ -57,7 +58,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "standing",
         situation: "the spec is invalid, or another object owns the release",
-        action: "touch nothing, say what is wrong, and wait for a change",
+        action: "touch nothing, say what is wrong, and wait for a change; only an attempt that is not over is judged and, if it is bad, rolled back",
         decide: standing::decide,
     },
     Rule {
@@ -69,7 +70,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "attempt",
         situation: "helm is done and its revision is being judged, or the process that held the attempt is gone",
-        action: "good: mark the revision as verified; bad: count it; gone: unlock the record and go on",
+        action: "healthy: run the tests of the chart where they are enabled; good: mark the revision as verified; bad: count it; gone: unlock the record and go on",
         decide: attempt::decide,
     },
     Rule {
@@ -115,6 +116,12 @@ pub const RULES: &[Rule] = &[
         decide: remediation::decide,
     },
     Rule {
+        name: "invalid",
+        situation: "the spec is invalid, and the last attempt is over",
+        action: "touch nothing, say what is wrong, and wait for a change",
+        decide: standing::invalid,
+    },
+    Rule {
         name: "inputs",
         situation: "chart or values are not known, or a range is due to be looked up",
         action: "look them up in a task of their own; say what is missing",
@@ -123,7 +130,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "settled",
         situation: "the desired digest is deployed",
-        action: "mark it when it is good; say so when it is not; do nothing else",
+        action: "mark it when it is good; say so when it is not; run tests again that failed; do nothing else",
         decide: settled::decide,
     },
     Rule {
@@ -155,7 +162,6 @@ pub const RULES: &[Rule] = &[
 /// What a snapshot changes in memory before any rule is asked: requests by annotation, and newer inputs.
 pub(super) fn notice(draft: &mut Draft<'_>) {
     let object = &draft.snapshot.object;
-    let before = draft.memory.observed_generation;
     draft.memory.observed_generation = object.generation;
     let new =
         |asked: &Option<Box<str>>, handled: &Option<String>| asked.is_some() && asked.as_deref() != handled.as_deref();
@@ -165,19 +171,31 @@ pub(super) fn notice(draft: &mut Draft<'_>) {
         draft.memory.failures = Failures::default();
         draft.notes.push(Note::RetryRequested);
     }
+    let generation = object.generation;
     let Some(found) = draft.inputs() else { return };
     match &draft.memory.desired {
         Some(known) if known.digest == found.digest => {
-            let cause = known.cause;
-            draft.memory.desired = Some(Inputs { cause, ..found.clone() });
+            let (cause, changed) = (known.cause, known.generation != generation && known.generation > 0);
+            let digest = found.digest.clone();
+            // The same content by another spec: a longer timeout, hooks or tests left out, conflicts forced. Somebody
+            // has done something about the failure, and what was not tried that way is tried. A rollback by hand was
+            // no failure.
+            let held = draft.memory.quarantine_of(&digest).is_some_and(|held| !held.is_by_user());
+            if changed && held {
+                draft.memory.quarantined.retain(|entry| entry.digest != digest);
+                draft.memory.failures = Failures::default();
+            }
+            draft.memory.desired = Some(Inputs { generation, cause, ..found.clone() });
         }
         known => {
+            // The generation that status speaks of is no measure: passes go by while a look-up is under way.
             let cause = match known {
-                Some(known) if before == object.generation && known.chart_digest != found.chart_digest => Cause::Chart,
-                Some(_) if before == object.generation => Cause::Values,
-                Some(_) | None => Cause::Spec,
+                Some(known) if known.generation != generation => Cause::Spec,
+                Some(known) if known.chart_digest != found.chart_digest => Cause::Chart,
+                Some(_) => Cause::Values,
+                None => Cause::Spec,
             };
-            draft.memory.desired = Some(Inputs { cause, ..found.clone() });
+            draft.memory.desired = Some(Inputs { generation, cause, ..found.clone() });
             draft.memory.failures = Failures::default();
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         // The attempt was closed by a pass before: only the board still remembers it.
         None => Because::Looking,
         Some(operation) if operation.kind == OperationKind::Uninstall => removed(draft, &operation, outcome),
+        Some(operation) if operation.kind == OperationKind::Test => super::testing::ended(draft, &operation, outcome),
         Some(operation) => written(draft, &operation, outcome),
     };
     Decision::act(Action::Acknowledge { operation: outcome.operation.clone() }, because)
@@ -30,6 +31,7 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     if gone {
         draft.end(operation, HistoryResult::Succeeded);
         draft.memory.deployed = None;
+        draft.memory.tested = None;
         draft.memory.failures.not_before = None;
         draft.memory.inventory = Some(Inventory::new(0, outcome.left_over.clone()));
         draft.notes.push(Note::Done { kind: operation.kind, revision: operation.revision, label: "".into() });
@@ -115,10 +117,7 @@ fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> 
         return refused(draft, operation, failure.message.clone());
     }
     draft.memory.operation = None;
-    let until = backoff::next(draft.now(), 1, backoff::LIMIT, &draft.snapshot.object.uid);
-    draft.memory.failures.not_before = Some(until);
-    draft.memory.failures.last =
-        Some(LastFailure { reason: reason(operation.kind).to_owned(), message: failure.message.to_string() });
+    let until = draft.put_off(reason(operation.kind), &failure.message);
     Because::Hindered { why: failure.message.clone(), until }
 }
 
@@ -132,11 +131,12 @@ fn refused(draft: &mut Draft<'_>, operation: &Operation, why: Box<str>) -> Becau
         return failed(draft, operation, label, why);
     }
     let past = draft.is_past(operation);
-    draft.memory.operation = None;
+    draft.refuse(operation);
     if past {
         return Because::Looking;
     }
     let failures = &mut draft.memory.failures;
+    failures.hindered = 0;
     failures.count = failures.count.saturating_add(1);
     let until = backoff::next(draft.snapshot.now, failures.count, backoff::LIMIT, &draft.snapshot.object.uid);
     failures.not_before = Some(until);
@@ -150,7 +150,7 @@ fn failed(draft: &Draft<'_>, operation: &Operation, label: Box<str>, why: Box<st
             let next = Next::RetryAt(draft.rollback_due());
             Because::RollbackFailed { to: operation.target.unwrap_or_default(), why, next }
         }
-        kind @ (OperationKind::Install | OperationKind::Upgrade | OperationKind::Uninstall) => {
+        kind @ (OperationKind::Install | OperationKind::Upgrade | OperationKind::Test | OperationKind::Uninstall) => {
             Because::AttemptFailed { kind, label, why, next: draft.next() }
         }
     }
@@ -161,6 +161,7 @@ pub(in crate::plan) fn reason(kind: OperationKind) -> &'static str {
         OperationKind::Install => "InstallFailed",
         OperationKind::Upgrade => "UpgradeFailed",
         OperationKind::Rollback => "RollbackFailed",
+        OperationKind::Test => super::testing::REASON,
         OperationKind::Uninstall => "UninstallFailed",
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> 
         entry.result != HistoryResult::Abandoned
             && matches!(entry.action, OperationKind::Install | OperationKind::Upgrade)
     };
-    let last = draft.memory.history.iter().rev().find(deploying)?;
+    let last = draft.memory.attempts().rev().find(deploying)?;
     (last.action == OperationKind::Upgrade && last.result == HistoryResult::Failed).then_some(last)
 }
 

@@ -1,5 +1,6 @@
 //! The desired digest is deployed: what is left is to judge it.
 
+use super::testing;
 use crate::{
     plan::{
         Action, Because, Next, Priority, View as Which, Wake,
@@ -63,16 +64,21 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 
 /// Deployed, and its attempt was judged bad: watched on.
 fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<Decision> {
+    let first = draft.memory.deployed.is_none() && !draft.records()?.iter().any(Record::is_verified);
     match draft.health() {
+        Health::Healthy if testing::have_failed(draft) && first && reinstalls(draft) => {
+            let why = draft.last_failure();
+            Some(reinstall(draft, label, why))
+        }
+        Health::Healthy if testing::are_due(draft, newest.revision) => testing::again(draft, newest, label),
         Health::Healthy => Some(draft.accept(newest.revision, None)),
         Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
-            let first = draft.memory.deployed.is_none() && !draft.records()?.iter().any(Record::is_verified);
             let why = match &draft.memory.failures.last {
                 Some(last) => last.message.as_str().into(),
                 None => format!("{member}: {}", why.text).into(),
             };
-            if first && draft.policy.install_failure == InstallFailure::Uninstall {
+            if first && reinstalls(draft) {
                 return Some(reinstall(draft, label, why));
             }
             let kind = if first { OperationKind::Install } else { OperationKind::Upgrade };
@@ -84,6 +90,10 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             Decision::idle(Because::AttemptFailed { kind, label, why, next })
         }
     }
+}
+
+fn reinstalls(draft: &Draft<'_>) -> bool {
+    draft.policy.install_failure == InstallFailure::Uninstall
 }
 
 fn reinstall(draft: &mut Draft<'_>, label: Box<str>, why: Box<str>) -> Decision {

@@ -9,8 +9,10 @@ use crate::{
 };
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    if let Spec::Invalid { message, .. } = &draft.snapshot.spec {
-        return Decision::idle(Because::InvalidSpec(message.clone()));
+    if !is_unfinished(draft)
+        && let Some(stop) = invalid(draft)
+    {
+        return Some(stop);
     }
     if let Claim::Theirs(winner) = &draft.snapshot.claim {
         return Decision::idle(Because::ClaimedByAnother(winner.clone()));
@@ -19,6 +21,20 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return Decision::act(Action::AddFinalizer, Because::Looking);
     }
     None
+}
+
+pub(super) fn invalid(draft: &mut Draft<'_>) -> Option<Decision> {
+    match &draft.snapshot.spec {
+        Spec::Valid(_) => None,
+        Spec::Invalid { message, .. } => Decision::idle(Because::InvalidSpec(message.clone())),
+    }
+}
+
+/// An attempt of ours is open, or failed and left its place to nobody. What it did was asked for when the spec was
+/// valid, so a mistake that is made later does not leave a broken version in place of one that worked.
+fn is_unfinished(draft: &Draft<'_>) -> bool {
+    let open = draft.memory.operation.is_some() || super::remediation::bad_upgrade(draft).is_some();
+    open && draft.snapshot.object.finalizer && !draft.policy.suspend
 }
 
 pub(super) fn view(draft: &mut Draft<'_>) -> Option<Decision> {

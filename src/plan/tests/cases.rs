@@ -29,7 +29,7 @@ variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Reco
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);
-variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted Quarantined RetryRequested
+variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Done Interrupted TestsFailed Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);
 variants!(WAKES of Wake: Never At);
 

@@ -12,7 +12,7 @@ use crate::{
     release::{
         Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
         Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
-        Records, Snapshot, Spec, View, Why,
+        Records, Snapshot, Spec, TestRun, View, Why,
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
@@ -44,6 +44,7 @@ pub(super) fn inputs(colour: Colour) -> Inputs {
         app_version: colour.into(),
         chart_digest: ChartDigest::of(colour.as_bytes()),
         digest: digest(colour),
+        generation: 0,
         fingerprint: colour.into(),
         cause: crate::release::Cause::Spec,
     }
@@ -178,6 +179,8 @@ impl World {
                 upgrade_failure: crate::api::UpgradeFailure::RollBack,
                 retries: 1,
                 force_conflicts: false,
+                hooks: crate::release::HooksPolicy::default(),
+                test: crate::release::TestPolicy::default(),
                 deletion: crate::api::DeletionPolicy::Uninstall,
             },
             invalid: false,
@@ -362,6 +365,18 @@ impl World {
             self.surroundings();
         }
         panic!("helm was never started: {:?}", self.last);
+    }
+
+    /// Passes, with all that goes on by itself, until a run of that kind is under way.
+    pub(super) fn run_until(&mut self, kind: OperationKind) {
+        for _ in 0..60 {
+            self.pass();
+            if self.running.as_ref().is_some_and(|(operation, _)| operation.kind == kind) {
+                return;
+            }
+            self.surroundings();
+        }
+        panic!("never begun: {:?}", self.last);
     }
 
     /// The clock goes on to the next wake, and on until nothing moves.

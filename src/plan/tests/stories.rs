@@ -4,6 +4,7 @@ mod attempts;
 mod people;
 mod recovery;
 mod removal;
+mod testing;
 
 use super::sim::{Colour, World};
 use crate::{

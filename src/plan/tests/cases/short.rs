@@ -107,7 +107,7 @@ fn remembered(key: &str, value: &mut Value) {
     match (key, &*value) {
         ("desired", Value::String(colour)) => {
             let known = known(colour);
-            *value = json!({"chart": known.chart, "version": known.version, "appVersion": known.app_version,
+            *value = json!({"chart": known.chart, "version": known.version, "appVersion": known.app_version, "generation": 1,
                 "chartDigest": known.chart_digest, "digest": known.digest, "inputs": known.fingerprint});
         }
         ("deployed", Value::String(line)) => {
@@ -121,9 +121,14 @@ fn remembered(key: &str, value: &mut Value) {
             let late = words.contains(&"late");
             let digest = (words[0] != "Uninstall").then(|| known(words[2]).digest);
             *value = json!({"id": "run", "kind": words[0], "revision": words[1].parse::<u32>().unwrap(),
-                "digest": digest, "target": flag(&words, "target").map(|t| t.parse::<u32>().unwrap()),
+                "of": flag(&words, "of"), "digest": digest, "target": flag(&words, "target").map(|t| t.parse::<u32>().unwrap()),
                 "started": if late { "-6m" } else { "-2m" }, "deadline": if late { "-1m" } else { "+3m" },
                 "holder": flag(&words, "holder").unwrap_or("here")});
+        }
+        ("tested", Value::String(line)) => {
+            let (revision, result) = line.split_once(' ').unwrap();
+            let (revision, passed): (u32, _) = (revision.parse().unwrap(), result == "passed");
+            *value = json!({"revision": revision, "passed": passed, "message": "it said so", "end": "-5s"});
         }
         ("crds", Value::Object(crds)) if crds.contains_key("digest") => {
             let digest = crds["digest"].as_str().map(|colour| known(colour).digest);

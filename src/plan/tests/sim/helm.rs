@@ -26,6 +26,9 @@ impl World {
     /// The run under way goes one step further. False when only its end is left.
     pub(in super::super) fn helm_step(&mut self) -> bool {
         let Some((operation, stage)) = self.running.clone() else { return false };
+        if operation.kind == OperationKind::Test {
+            return false;
+        }
         let stage = match stage {
             Stage::Begun => {
                 self.helm_create(&operation);
@@ -93,6 +96,7 @@ impl World {
                 let action = ForeignAction::Rollback { to };
                 self.create(RecordStatus::PendingRollback, target.colour, &target.record, action);
             }
+            OperationKind::Test => {}
             OperationKind::Uninstall => {
                 let now = self.now.as_second();
                 let record = &mut self.revisions.last_mut().expect("nothing to uninstall").record;
@@ -108,6 +112,10 @@ impl World {
         let cancelled = matches!(self.flight, Flight::Running { cancelled: true, .. });
         if cancelled {
             return self.finish(Ended::Cancelled, Some(RecordStatus::Failed));
+        }
+        let tests = self.running.as_ref().is_some_and(|(operation, _)| operation.kind == OperationKind::Test);
+        if tests {
+            return self.tests_end(run);
         }
         if let Run::Refused(class) = run {
             return self.finish(Ended::Failed(failure(class)), None);
@@ -127,6 +135,19 @@ impl World {
         }
     }
 
+    /// Tests write no revision, however they end.
+    fn tests_end(&mut self, run: Run) {
+        let failure = |class| Failure { class, message: "helm said so".into() };
+        let ended = match run {
+            Run::Good | Run::Left(Left::Unnoticed) => Ended::Succeeded,
+            Run::Refused(class) | Run::Failed(class) => Ended::Failed(failure(class)),
+            Run::Left(Left::Hook) => Ended::Failed(failure(FailureClass::Hook)),
+            Run::Left(Left::Killed) => Ended::Killed { signal: 9 },
+            Run::Left(Left::Stuck) => Ended::TimedOut,
+        };
+        self.finish(ended, None);
+    }
+
     pub(super) fn finish(&mut self, ended: Ended, status: Option<RecordStatus>) {
         let Some((operation, stage)) = self.running.take() else { return };
         let now = self.now.as_second();
@@ -140,6 +161,8 @@ impl World {
             newest.record.written = now;
             self.live = Some(newest.colour);
         }
+        let failed = (ended != Ended::Succeeded).then(|| "Pod web-test failed".into());
+        let tests = (operation.kind == OperationKind::Test).then(|| Box::new(TestRun { all: 1, selected: 1, failed }));
         self.flight = Flight::Ended(Outcome {
             operation: operation.id,
             ended,
@@ -147,6 +170,7 @@ impl World {
             payload: self.newest().map(payload_of),
             left_over: Vec::new(),
             definitions: Vec::new(),
+            tests,
         });
     }
 

@@ -4,7 +4,7 @@ use super::{super::sim::*, *};
 use crate::{
     api::{InstallFailure, UpgradeFailure},
     plan::Wake,
-    release::{FailureClass, Fault, InputsView, OperationKind::Uninstall, RecordStatus},
+    release::{FailureClass, Fault, HistoryResult, InputsView, OperationKind::Uninstall, RecordStatus},
 };
 
 const START: [(OperationKind, Option<Colour>); 2] = [(Install, Some("pink")), (Upgrade, Some("blue"))];
@@ -365,4 +365,83 @@ fn a_rollback_does_not_wait_for_inputs_that_are_being_looked_up() {
     world.slow_inputs = false;
     let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
     assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn what_passes_by_itself_is_waited_for_longer_each_time() {
+    let mut world = good_at(&["pink"]);
+    world.want("blue");
+    let mut delays = Vec::new();
+    for attempt in 0..9 {
+        world.script.push_back(Run::Refused(FailureClass::Unreachable));
+        let reached = if attempt == 0 { world.run() } else { world.wait() };
+        let Wake::At(until) = reached.wake else { panic!("{reached:?}") };
+        delays.push(until.duration_since(world.now).as_secs());
+        // A restart changes neither the count nor the moment.
+        world.crash();
+    }
+    assert!(delays.is_sorted() && delays[0] < 12 && delays[8] >= 900, "{delays:?}");
+    assert_eq!(world.memory.failures.count, 0);
+    assert!(ends("blue", &world.wait().because));
+    assert_eq!(world.memory.failures, crate::release::Failures::default());
+}
+
+#[test]
+fn a_bad_upgrade_is_rolled_back_although_the_spec_has_become_invalid() {
+    for late in [false, true] {
+        let mut world = good_at(&["pink", "blue"]);
+        world.policy.retries = 0;
+        world.health.insert("red", Sick::Slow(Fault::Own));
+        world.want("red");
+        if late {
+            world.run();
+        } else {
+            world.until_runs();
+        }
+        world.invalid = true;
+        world.object.generation += 1;
+        world.inputs = InputsView::Stale;
+        world.run();
+        let because = {
+            world.later(10);
+            rests(
+                &mut world,
+                &[(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("red")), (Rollback, Some("blue"))],
+            )
+        };
+        assert!(matches!(because, Because::InvalidSpec(_)), "{because:?}");
+        assert_eq!(world.live, Some("blue"));
+    }
+}
+
+#[test]
+fn history_tells_what_helm_refused_and_what_others_did_and_decides_nothing_from_it() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.script.extend([Run::Refused(FailureClass::Template), Run::Refused(FailureClass::Template)]);
+    world.want("red");
+    world.run();
+    world.wait();
+    let told: Vec<_> =
+        world.memory.history.iter().map(|e| (e.revision, e.action, e.result, e.cause.as_str())).collect();
+    let before = [(1, Install, HistoryResult::Succeeded, "spec"), (2, Upgrade, HistoryResult::Succeeded, "spec")];
+    assert_eq!(told, [&before[..], &[(0, Upgrade, HistoryResult::Failed, "retry")]].concat());
+    world.want("blue");
+    world.run();
+    world.manual_rollback(1, RecordStatus::Deployed);
+    world.run();
+    world.manual_uninstall();
+    world.want("green");
+    world.run();
+    let told: Vec<_> =
+        world.memory.history.iter().skip(3).map(|e| (e.revision, e.action, e.result, &*e.version)).collect();
+    assert_eq!(
+        told,
+        [
+            (3, Rollback, HistoryResult::External, "1.0.0"),
+            (3, Uninstall, HistoryResult::External, "1.0.0"),
+            (1, Install, HistoryResult::Succeeded, "3.0.0")
+        ]
+    );
+    assert!(world.memory.history.iter().all(|entry| &*entry.chart == "unicorn"));
+    assert_eq!(world.memory.history.last().unwrap().cause.as_str(), "external");
 }

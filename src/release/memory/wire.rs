@@ -1,0 +1,175 @@
+//! The way of the memory from and to the wire, which is the status of an object.
+
+use std::collections::BTreeSet;
+
+use super::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined};
+use crate::{
+    api::{self, HelmReleaseStatus},
+    release::{LeftAlone, Member, Operation, Tested},
+    types::{ChartDigest, ReleaseDigest},
+};
+
+/// Lenient: a piece that another program has damaged is dropped, the rest counts. What is dropped is found out anew
+/// from the records.
+impl From<HelmReleaseStatus> for Memory {
+    fn from(status: HelmReleaseStatus) -> Self {
+        let digest = |text: &str| ReleaseDigest::parse(text).ok();
+        let mut seen = BTreeSet::new();
+        Self {
+            observed_generation: status.observed_generation,
+            desired: status.desired.and_then(|d| {
+                Some(Inputs {
+                    chart: d.chart.into(),
+                    version: d.version.into(),
+                    app_version: d.app_version.into(),
+                    chart_digest: ChartDigest::parse(&d.chart_digest).ok()?,
+                    digest: digest(&d.digest)?,
+                    generation: d.generation,
+                    fingerprint: d.inputs.into(),
+                    cause: Cause::parse(&d.cause),
+                })
+            }),
+            deployed: status.deployed.map(|d| Deployed {
+                revision: d.revision,
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                digest: digest(&d.digest),
+                since: d.since,
+            }),
+            operation: status.operation.map(Operation::from),
+            failures: status.failures.map_or_else(Failures::default, |f| Failures {
+                count: f.count,
+                own: f.own,
+                rollbacks: f.rollbacks,
+                hindered: f.hindered,
+                not_before: f.not_before,
+                last: f.last,
+            }),
+            quarantined: status
+                .quarantined
+                .into_iter()
+                .filter_map(|q| {
+                    Some(Quarantined {
+                        digest: digest(&q.digest)?,
+                        version: q.version.into(),
+                        reason: q.reason.into(),
+                        message: q.message.into(),
+                        since: q.since,
+                    })
+                })
+                .filter(|q| seen.insert(q.digest.clone()))
+                .collect(),
+            inventory: status.inventory.map(|i| Inventory {
+                revision: i.revision,
+                complete: i.complete,
+                members: i.objects.into_iter().map(Member::from).collect(),
+            }),
+            tested: status.tested.map(Tested::from),
+            history: status.history.into_iter().map(HistoryEntry::from).collect(),
+            definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
+            handled: status.handled.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<api::HistoryEntry> for HistoryEntry {
+    fn from(wire: api::HistoryEntry) -> Self {
+        Self {
+            revision: wire.revision,
+            action: wire.action,
+            chart: wire.chart.into(),
+            version: wire.version.into(),
+            digest: ReleaseDigest::parse(&wire.digest).ok(),
+            cause: Cause::parse(&wire.cause),
+            result: wire.result,
+            start: wire.start,
+            end: wire.end,
+        }
+    }
+}
+
+impl From<HistoryEntry> for api::HistoryEntry {
+    fn from(entry: HistoryEntry) -> Self {
+        Self {
+            revision: entry.revision,
+            action: entry.action,
+            chart: entry.chart.into(),
+            version: entry.version.into(),
+            digest: entry.digest.map(String::from).unwrap_or_default(),
+            cause: entry.cause.as_str().to_owned(),
+            result: entry.result,
+            start: entry.start,
+            end: entry.end,
+        }
+    }
+}
+
+impl From<Memory> for HelmReleaseStatus {
+    fn from(memory: Memory) -> Self {
+        let Memory {
+            observed_generation,
+            desired,
+            deployed,
+            operation,
+            failures,
+            quarantined,
+            inventory,
+            tested,
+            history,
+            definitions,
+            handled,
+        } = memory;
+        Self {
+            observed_generation,
+            release: None,
+            conditions: Vec::new(),
+            desired: desired.map(|d| api::Desired {
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                chart_digest: d.chart_digest.into(),
+                digest: d.digest.into(),
+                generation: d.generation,
+                inputs: d.fingerprint.into(),
+                cause: d.cause.as_str().to_owned(),
+            }),
+            deployed: deployed.map(|d| api::Deployed {
+                revision: d.revision,
+                chart: d.chart.into(),
+                version: d.version.into(),
+                app_version: d.app_version.into(),
+                digest: d.digest.map(String::from).unwrap_or_default(),
+                since: d.since,
+            }),
+            operation: operation.map(Into::into),
+            failures: (failures != Failures::default()).then_some(api::Failures {
+                count: failures.count,
+                own: failures.own,
+                rollbacks: failures.rollbacks,
+                hindered: failures.hindered,
+                not_before: failures.not_before,
+                last: failures.last,
+            }),
+            quarantined: quarantined
+                .into_iter()
+                .map(|q| api::Quarantined {
+                    digest: q.digest.into(),
+                    version: q.version.into(),
+                    reason: q.reason.into(),
+                    message: q.message.into(),
+                    since: q.since,
+                })
+                .collect(),
+            inventory: inventory.map(|i| api::Inventory {
+                revision: i.revision,
+                complete: i.complete,
+                objects: i.members.into_iter().map(Into::into).collect(),
+            }),
+            tested: tested.map(Into::into),
+            history: history.into_iter().map(Into::into).collect(),
+            crds: definitions.map(Into::into),
+            handled: (handled != api::Handled::default()).then_some(handled),
+        }
+    }
+}
