@@ -17,7 +17,7 @@ use sandbox::{Options, Repository, Sandbox, charts};
 use serde_json::{Value, json};
 
 use stage::status::{condition, is_ready};
-use stage::{Cluster, Failure, Operator, Settings};
+use stage::{Access, Cluster, Failure, Operator, Settings};
 use telling::Telling;
 
 const NAMESPACE: &str = "default";
