@@ -34,6 +34,10 @@ pub struct Ledger {
     pub tangled: BTreeSet<Name>,
     /// What kept a version from getting ready passed, and its time was up before that was seen.
     pub just_missed: BTreeSet<Name>,
+    /// The operator's helm is at work on these.
+    under_way: BTreeSet<Name>,
+    /// Runs that began before what renewed the chances: they are none of the new ones.
+    of_before: BTreeSet<Name>,
 }
 
 impl Ledger {
@@ -41,10 +45,15 @@ impl Ledger {
     pub fn renewed(&mut self, release: &Name) {
         self.bad.retain(|(of, _), _| of != release);
         self.crashes_before.insert(release.clone(), self.crashes);
+        if self.under_way.contains(release) {
+            self.of_before.insert(release.clone());
+        }
     }
 
     pub fn crashed(&mut self) {
         self.crashes += 1;
+        self.under_way.clear();
+        self.of_before.clear();
     }
 }
 
@@ -93,6 +102,13 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
     let planned = intent.and_then(|intent| u32::try_from(intent["revision"].as_u64()?).ok()).unwrap_or_default();
     {
         let ledger = &mut world.lock().ledger;
+        ledger.under_way.insert(release.clone());
+        // The edit came after the intent was written.
+        let outdated =
+            |object: &Arc<Object>| object["status"]["observedGeneration"] != object["metadata"]["generation"];
+        if claimants.iter().any(outdated) {
+            ledger.of_before.insert(release.clone());
+        }
         ledger.planned_on.insert(release.clone(), planned.saturating_sub(1));
         if ledger.strangers.get(release).is_some_and(|count| *count > 0) {
             ledger.tangled.insert(release.clone());
@@ -108,7 +124,10 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
             }
         }
         Command::Rollback { to, .. } => {
-            if !records.iter().any(|record| record.revision == *to && record.is_verified()) {
+            let target = records.iter().find(|record| record.revision == *to);
+            // Somebody may have taken it away since the operator looked.
+            let taken = target.is_none() && world.lock().ledger.meddled.contains(release);
+            if !taken && !target.is_some_and(Record::is_verified) {
                 world.wrong(format_args!("rollback of {} to v{to}, which was not verified", release.1));
             }
         }
@@ -118,12 +137,14 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
 
 /// helm has ended.
 pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), Cut>, doomed: bool) {
-    let retries = {
+    let (retries, of_before) = {
         let mut state = world.lock();
         state.at_work.remove(release);
         let claimants = claimants(&state, release);
         let retries = claimants.iter().map(|object| object["spec"]["upgrade"]["retries"].as_u64().unwrap_or(1)).max();
-        u32::try_from(retries.unwrap_or(1)).unwrap_or(u32::MAX)
+        state.ledger.under_way.remove(release);
+        let retries = u32::try_from(retries.unwrap_or(1)).unwrap_or(u32::MAX);
+        (retries, state.ledger.of_before.remove(release))
     };
     let Command::Upgrade { version, labels, .. } = command else { return };
     let own = world.settings.behaviour(version).is_bad_by_itself();
@@ -132,7 +153,7 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
     // helm may have been kept out by somebody else's lock.
     let wrote = |record: &Record| record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest);
-    if !own || !counted || !history(world, release).iter().any(wrote) {
+    if of_before || !own || !counted || !history(world, release).iter().any(wrote) {
         return;
     }
     let over = {
