@@ -1,8 +1,11 @@
 //! The contract of helm, played by the simulated one: see tests/contract.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, select},
+};
 use helm_release_operator::{
     cluster::{Discovery, Requests},
     controller::RunsHelm,
@@ -18,6 +21,9 @@ use crate::{
     server,
     world::{Kind, Name, World},
 };
+
+/// In simulated time; more than any run takes to any moment.
+const MOMENT_MAX: Duration = Duration::from_secs(50);
 
 /// What the simulated helm does otherwise than the real ones.
 pub fn broken() -> Vec<String> {
@@ -123,10 +129,13 @@ impl Ground for Simulated {
 
     fn at(&self, moment: Moment, _: Halt, revision: u32, flavour: Option<Flavour>) -> BoxFuture<'_, ()> {
         async move {
-            // Time stands still while anything works, so no moment is missed.
-            while !self.is_at(moment, revision, flavour) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let (mut records, mut objects) = (self.world.news(Kind::Secret), self.world.news(Kind::Deployment));
+            let reached = async {
+                while !self.is_at(moment, revision, flavour) {
+                    let _ = select(pin!(records.changed()), pin!(objects.changed())).await;
+                }
+            };
+            tokio::time::timeout(MOMENT_MAX, reached).await.expect("helm gets to the moment");
         }
         .boxed()
     }
