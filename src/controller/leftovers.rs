@@ -40,7 +40,7 @@ struct Cleared {
     staying: Vec<(Member, String)>,
 }
 
-/// Starts to clear away what `revisions` have and the newest has not, unless that is under way. The newest is read anew:
+/// Starts to clear away what `revisions` have and no later one, unless that is under way. The records are read anew:
 /// somebody may have deployed since what the plan was made from.
 pub(super) fn clear(
     context: &Arc<Context>,
@@ -66,7 +66,7 @@ pub(super) fn clear(
             }
             Err(error) => {
                 let delay = context.comes_back(&key);
-                tracing::warn!(object = %key, %error, "what was left over is not cleared away yet");
+                tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "what was left over is not cleared away yet");
                 tokio::time::sleep(delay).await;
                 context.wake(&key);
             }
@@ -85,9 +85,16 @@ async fn remove(
         Identity::ServiceAccount { .. } => context.identities.client(identity)?,
     };
     let as_release = Requests::new(client, Arc::clone(&context.discovery)).led_by(context.leadership.clone());
-    let unreadable = || ClusterError::Malformed("the record of the newest revision cannot be read".into());
-    let newest = context.read_records(release).await?.newest().map_or(0, |record| record.revision);
-    let kept = aftermath::members(context, release, newest).await?.ok_or_else(unreadable)?;
+    // Whatever else was deployed since the oldest of them is in use, or may be again: also what a run that began after
+    // the plan does not have any more.
+    let mut kept: Vec<Member> = Vec::new();
+    let oldest = revisions.iter().min().copied().unwrap_or(u32::MAX);
+    for record in context.read_records(release).await?.iter().filter(|record| record.revision > oldest) {
+        if !revisions.contains(&record.revision) {
+            let unreadable = || ClusterError::Malformed(format!("revision {} cannot be read", record.revision).into());
+            kept.extend(aftermath::members(context, release, record.revision).await?.ok_or_else(unreadable)?);
+        }
+    }
     let mut cleared = Cleared::default();
     let mut left: Vec<Member> = Vec::new();
     for revision in revisions {
