@@ -117,6 +117,10 @@ pub struct Desired {
     pub generation: i64,
     /// Digest of what the above was resolved from: the generation and the versions of the objects that hold values.
     pub inputs: String,
+    /// Digest of how it is tried and judged: timeout, retries, hooks, tests, identity. Other parts of a spec can change
+    /// without a new attempt.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub terms: String,
     /// What made the digest differ from the one before: spec, values or chart.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cause: String,

@@ -117,6 +117,7 @@ pub(super) async fn prepare(
         digest,
         generation: 0,
         fingerprint: fingerprint.into(),
+        terms: Some(desired.terms()),
         cause: Cause::default(),
     };
     Ok(Prepared { inputs, chart, values: Redacted::new(values) })

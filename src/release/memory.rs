@@ -27,6 +27,10 @@ pub struct Inputs {
     /// Digest of the generation and of the versions of the objects that hold values: while it is the same, so is
     /// `digest`, and nothing has to be read again.
     pub fingerprint: Box<str>,
+    /// Digest of how the inputs are tried and judged; see [`Desired::terms`](super::Desired::terms). `None` in a status that an operator
+    /// without them wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<ReleaseDigest>,
     /// What made the digest differ from the one before.
     #[serde(default)]
     pub cause: Cause,

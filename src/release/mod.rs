@@ -9,6 +9,7 @@ mod memory;
 mod operation;
 mod record;
 mod snapshot;
+mod terms;
 mod tested;
 mod values;
 mod verdict;

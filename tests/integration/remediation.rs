@@ -11,6 +11,7 @@ use crate::tests;
 tests![
     broken_version_is_rolled_back_and_stays_rolled_back,
     fixed_spec_recovers_from_a_broken_one,
+    edit_that_changes_nothing_about_an_attempt_starts_none,
     crash_loop_is_told_with_its_exit_code,
     image_that_cannot_be_pulled_is_rolled_back,
     failed_hook_is_rolled_back,
@@ -94,6 +95,31 @@ fn fixed_spec_recovers_from_a_broken_one(s: &Scenario<'_>) {
     let object = s.deployed("a", 4);
     assert_eq!(s.config("a", "version"), "1.1.0");
     assert_eq!(condition(&object, "Stalled").map_or("False", |one| &*one.status), "False");
+}
+
+fn edit_that_changes_nothing_about_an_attempt_starts_none(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 1);
+    let broken = |more: &Value| {
+        let mut spec = impatient("1.1.0", "never-ready");
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    s.declare("a", &broken(&json!({})));
+    quarantined(s, "a");
+    for more in [json!({ "suspend": true }), json!({ "interval": "1h" })] {
+        s.declare("a", &broken(&more));
+        s.until("a", "the edit is seen", |object| {
+            object.status.as_ref().map(|status| status.observed_generation) == object.metadata.generation
+        });
+    }
+    quarantined(s, "a");
+    stays(s, &operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    s.declare("a", &broken(&json!({ "timeout": "7s" })));
+    s.eventually("another attempt with more time", || (s.revisions("a").len() == 5).then_some(()));
+    quarantined(s, "a");
 }
 
 fn crash_loop_is_told_with_its_exit_code(s: &Scenario<'_>) {

@@ -20,7 +20,7 @@ use crate::{
         Note, Wake,
         draft::{Decision, Draft},
     },
-    release::{Cause, Failures, Inputs, InputsView, Snapshot},
+    release::{Cause, Failures, Inputs, InputsView, Quarantined, Snapshot},
 };
 
 pub(super) use outcome::reason;
@@ -175,14 +175,15 @@ pub(super) fn notice(draft: &mut Draft<'_>) {
     let Some(found) = draft.inputs() else { return };
     match &draft.memory.desired {
         Some(known) if known.digest == found.digest => {
-            let (cause, changed) = (known.cause, known.generation != generation && known.generation > 0);
-            let digest = found.digest.clone();
-            // The same content by another spec: a longer timeout, hooks or tests left out, conflicts forced. Somebody
+            let terms = known.terms.as_ref().zip(found.terms.as_ref());
+            let (cause, changed) = (known.cause, terms.is_some_and(|(before, now)| before != now));
+            let digest = &found.digest;
+            // The same content on other terms: a longer timeout, hooks or tests left out, conflicts forced. Somebody
             // has done something about the failure, and what was not tried that way is tried. A rollback by hand was
             // no failure.
-            let held = draft.memory.quarantine_of(&digest).is_some_and(|held| !held.is_by_user());
-            if changed && held {
-                draft.memory.quarantined.retain(|entry| entry.digest != digest);
+            let by_user = draft.memory.quarantine_of(digest).is_some_and(Quarantined::is_by_user);
+            if changed && !by_user {
+                draft.memory.quarantined.retain(|entry| entry.digest != *digest);
                 draft.memory.failures = Failures::default();
             }
             draft.memory.desired = Some(Inputs { generation, cause, ..found.clone() });

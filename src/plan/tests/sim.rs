@@ -46,6 +46,7 @@ pub(super) fn inputs(colour: Colour) -> Inputs {
         digest: digest(colour),
         generation: 0,
         fingerprint: colour.into(),
+        terms: Some(ReleaseDigest::v1(&[b"terms"])),
         cause: crate::release::Cause::Spec,
     }
 }

@@ -26,6 +26,7 @@ impl From<HelmReleaseStatus> for Memory {
                     digest: digest(&d.digest)?,
                     generation: d.generation,
                     fingerprint: d.inputs.into(),
+                    terms: digest(&d.terms),
                     cause: Cause::parse(&d.cause),
                 })
             }),
@@ -132,6 +133,7 @@ impl From<Memory> for HelmReleaseStatus {
                 digest: d.digest.into(),
                 generation: d.generation,
                 inputs: d.fingerprint.into(),
+                terms: d.terms.map(String::from).unwrap_or_default(),
                 cause: d.cause.as_str().to_owned(),
             }),
             deployed: deployed.map(|d| api::Deployed {

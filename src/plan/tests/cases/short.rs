@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::super::sim::{COLOURS, digest, inputs, member};
-use crate::{release::OwnerId, types::ObjectKey};
+use crate::{
+    release::OwnerId,
+    types::{ObjectKey, ReleaseDigest},
+};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 
@@ -105,10 +108,12 @@ fn health(value: &mut Value) {
 
 fn remembered(key: &str, value: &mut Value) {
     match (key, &*value) {
-        ("desired", Value::String(colour)) => {
+        ("desired", Value::String(line)) => {
+            let (colour, terms) = line.split_once(" terms=").map_or((&**line, None), |(c, terms)| (c, Some(terms)));
             let known = known(colour);
+            let terms = terms.map_or(known.terms, |terms| Some(ReleaseDigest::v1(&[terms.as_bytes()])));
             *value = json!({"chart": known.chart, "version": known.version, "appVersion": known.app_version, "generation": 1,
-                "chartDigest": known.chart_digest, "digest": known.digest, "inputs": known.fingerprint});
+                "chartDigest": known.chart_digest, "digest": known.digest, "inputs": known.fingerprint, "terms": terms});
         }
         ("deployed", Value::String(line)) => {
             let (revision, colour) = line.split_once(' ').unwrap();
