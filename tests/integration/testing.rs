@@ -32,12 +32,12 @@ spec:
       image: test
 ";
 
-fn with_test(version: &str) -> Chart {
+pub fn with_test(version: &str) -> Chart {
     chart(version).file("templates/test.yaml", TEST)
 }
 
 /// A release whose test ends like that.
-fn spec(outcome: &str, test: &Value) -> Value {
+pub fn spec(outcome: &str, test: &Value) -> Value {
     let values = json!({ "test": outcome, "message": outcome });
     web("6.0.0", json!({ "timeout": "20s", "upgrade": { "retries": 0 }, "values": values, "test": test }))
 }
