@@ -15,8 +15,8 @@ use crate::{
     helm::{self, Stop},
     plan::{Action, Because, Plan, Priority},
     release::{
-        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy, RecordStatus,
-        Snapshot, Spec,
+        Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy,
+        RecordStatus, Snapshot, Spec,
     },
     types::ObjectKey,
 };
@@ -59,7 +59,7 @@ pub(super) async fn act(
         Action::Prepare => {
             if let Some(desired) = desired {
                 let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
-                look_up(context, key, object, *desired, anew);
+                look_up(context, key, object, (*desired, plan.memory.deployed.clone()), anew);
             }
         }
         Action::Inspect { revision } => {
@@ -107,7 +107,13 @@ fn settle(context: &Context, key: &ObjectKey, policy: Option<&Policy>, plan: &Pl
     }
 }
 
-fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desired: Desired, anew: bool) {
+fn look_up(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    object: &HelmRelease,
+    (desired, deployed): (Desired, Option<Deployed>),
+    anew: bool,
+) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
@@ -115,7 +121,7 @@ fn look_up(context: &Arc<Context>, key: &ObjectKey, object: &HelmRelease, desire
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let found = prepare::prepare(&context, &key, &desired, &fingerprint, anew).await;
+        let found = prepare::prepare(&context, &key, &desired, deployed.as_ref(), (&fingerprint, anew)).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
         context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);

@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    release::{Inputs, InputsProblem, InputsView},
+    release::{Inputs, InputsProblem, InputsProblemKind, InputsView},
     sources::StoredChart,
     types::{ObjectKey, Redacted},
 };
@@ -33,6 +33,7 @@ enum State {
     Known {
         inputs: Inputs,
         look_again: Option<Timestamp>,
+        passed_over: Option<Box<str>>,
     },
 }
 
@@ -77,22 +78,22 @@ impl InputsIndex {
         match entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint) {
             Some(Entry { state: State::Underway(None), .. }) => InputsView::Underway,
             Some(Entry { state: State::Underway(Some(known)), .. }) => {
-                InputsView::Known { inputs: known.clone(), look_again: None }
+                InputsView::Known { inputs: known.clone(), look_again: None, passed_over: None }
             }
             Some(Entry { state: State::Failed { problem, at }, tries, .. }) => {
                 InputsView::Failed { problem: problem.clone(), tries: *tries, at: *at }
             }
-            Some(Entry { state: State::Known { inputs, look_again }, .. }) => {
-                InputsView::Known { inputs: inputs.clone(), look_again: *look_again }
+            Some(Entry { state: State::Known { inputs, look_again, passed_over }, .. }) => {
+                InputsView::Known { inputs: inputs.clone(), look_again: *look_again, passed_over: passed_over.clone() }
             }
             None => match remembered.filter(|inputs| *inputs.fingerprint == *fingerprint) {
                 None => InputsView::Stale,
                 Some(inputs) => {
                     let look_again = schedule.next(schedule.since, key);
-                    let state = State::Known { inputs: inputs.clone(), look_again };
+                    let state = State::Known { inputs: inputs.clone(), look_again, passed_over: None };
                     let entry = Entry { fingerprint: fingerprint.into(), state, tries: 0, prepared: None };
                     entries.insert(key.clone(), entry);
-                    InputsView::Known { inputs: inputs.clone(), look_again }
+                    InputsView::Known { inputs: inputs.clone(), look_again, passed_over: None }
                 }
             },
         }
@@ -128,15 +129,21 @@ impl InputsIndex {
         match found {
             Ok(prepared) => {
                 entry.tries = 0;
-                entry.state = State::Known { inputs: prepared.inputs.clone(), look_again: schedule.next(now, key) };
+                let (inputs, look_again) = (prepared.inputs.clone(), schedule.next(now, key));
+                entry.state = State::Known { inputs, look_again, passed_over: None };
                 entry.prepared = Some(Arc::new(prepared));
             }
             Err(problem) => {
                 entry.tries = entry.tries.saturating_add(1);
                 entry.state = match &entry.state {
-                    // A repository that is away for a moment takes nothing from a release that is as declared.
-                    State::Underway(Some(known)) if problem.transient => {
-                        State::Known { inputs: known.clone(), look_again: schedule.next(now, key) }
+                    // A repository that is away for a moment, or behind, takes nothing from a release that is as
+                    // declared.
+                    State::Underway(Some(known)) if problem.transient || problem.kind == InputsProblemKind::Older => {
+                        State::Known {
+                            inputs: known.clone(),
+                            look_again: schedule.next(now, key),
+                            passed_over: (problem.kind == InputsProblemKind::Older).then_some(problem.message),
+                        }
                     }
                     State::Underway(_) | State::Failed { .. } | State::Known { .. } => {
                         State::Failed { problem, at: now }

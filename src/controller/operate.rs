@@ -253,7 +253,7 @@ async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>,
         Some(prepared) => prepared,
         // After a restart the digest is remembered and the values are not.
         None => Arc::new(
-            prepare::prepare(context, key, desired, "", false)
+            prepare::prepare(context, key, desired, None, ("", false))
                 .await
                 .map_err(|problem| changed(problem.message.into()))?,
         ),

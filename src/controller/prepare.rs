@@ -3,6 +3,7 @@
 //! Runs in a task of its own. The only place where values are read, and where the release digest is made.
 
 use futures::{FutureExt as _, future::BoxFuture};
+use semver::Version;
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     api::{CrdsPolicy, ValuesKind},
     cluster::{ClusterError, Ref},
-    release::{Cause, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
+    release::{Cause, Deployed, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
     sources::{ChartRequest, CrdFile, Credentials, RepositoryUrl, SourceError, Sources, StoredChart},
     types::{ObjectKey, Redacted, ReleaseDigest},
 };
@@ -59,6 +60,11 @@ enum PrepareError {
     BadCredentials { name: Box<str>, why: &'static str },
     #[error("{what} cannot be read: {source}")]
     Unreadable { what: String, source: ClusterError },
+    #[error(
+        "releaseVersion {request} has no match newer than {found} any more, and {deployed} is deployed: a range does \
+         not go down by itself; name the older version to have it"
+    )]
+    Older { request: String, found: String, deployed: Box<str> },
     #[error("chart {0} is a library, which cannot be installed; name an application chart")]
     Library(Box<str>),
     #[error("{0}")]
@@ -75,6 +81,7 @@ impl PrepareError {
             }
             Self::Definitions(UnusableError::Interrupted(_)) => (InputsProblemKind::Chart, true),
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
+            Self::Older { .. } => (InputsProblemKind::Older, false),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
             Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
@@ -85,16 +92,17 @@ impl PrepareError {
     }
 }
 
-/// The inputs of a release as they are now.
+/// The inputs of a release as they are now; `deployed` is what was last judged good.
 pub(super) async fn prepare(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
-    fingerprint: &str,
-    anew: bool,
+    deployed: Option<&Deployed>,
+    (fingerprint, anew): (&str, bool),
 ) -> Result<Prepared, InputsProblem> {
     let values = values(context, key, desired).await.map_err(|error| error.problem())?;
     let chart = chart(context, key, desired, anew).await.map_err(|error| error.problem())?;
+    not_older(desired, &chart, deployed).map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let hex = chart.digest.hex();
     let mut parts = vec![
@@ -121,6 +129,16 @@ pub(super) async fn prepare(
         cause: Cause::default(),
     };
     Ok(Prepared { inputs, chart, values: Redacted::new(values) })
+}
+
+fn not_older(desired: &Desired, found: &StoredChart, deployed: Option<&Deployed>) -> Result<(), PrepareError> {
+    let Some(deployed) = deployed.filter(|deployed| *deployed.chart == *found.name.as_str()) else { return Ok(()) };
+    let Ok(version) = Version::parse(&deployed.version) else { return Ok(()) };
+    if !desired.version.goes_down_by_itself(&found.version, &version, &deployed.app_version) {
+        return Ok(());
+    }
+    let (request, found) = (desired.version.to_string(), found.version.to_string());
+    Err(PrepareError::Older { request, found, deployed: deployed.version.clone() })
 }
 
 async fn values(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<Map<String, Value>, PrepareError> {

@@ -120,8 +120,14 @@ pub enum InputsView {
     Underway,
     /// The last look failed; `tries` in a row by then.
     Failed { problem: InputsProblem, tries: u32, at: Timestamp },
-    /// Found. `look_again` is when a range or an appVersion is to be resolved anew.
-    Known { inputs: Inputs, look_again: Option<Timestamp> },
+    /// Found. `look_again` is when a range or an appVersion is to be resolved anew; `passed_over` says what the last
+    /// look found and why that is not taken.
+    Known {
+        inputs: Inputs,
+        look_again: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passed_over: Option<Box<str>>,
+    },
 }
 
 /// Why the inputs are not known.
@@ -137,6 +143,8 @@ pub struct InputsProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum InputsProblemKind {
     Chart,
+    /// The repository has nothing newer than what is deployed any more, only something older.
+    Older,
     Values,
     /// Policy forbids it.
     Refused,

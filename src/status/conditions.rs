@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{ConditionType, OperationKind},
     plan::{Because, Plan},
-    release::{Health, InputsView, Snapshot, Spec},
+    release::{Health, InputsProblemKind, InputsView, Snapshot, Spec},
 };
 
 /// Longest message of a detail condition, in bytes.
@@ -72,14 +72,17 @@ fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     match (&snapshot.inputs, &plan.memory.desired) {
         (InputsView::Failed { problem, .. }, _) => {
             let reason = match problem.kind {
-                crate::release::InputsProblemKind::Chart => Reason::ChartUnavailable,
-                crate::release::InputsProblemKind::Values => Reason::ValuesUnavailable,
-                crate::release::InputsProblemKind::Refused => Reason::Refused,
+                InputsProblemKind::Chart | InputsProblemKind::Older => Reason::ChartUnavailable,
+                InputsProblemKind::Values => Reason::ValuesUnavailable,
+                InputsProblemKind::Refused => Reason::Refused,
             };
             writer.put(ConditionType::ChartReady, Truth::False, reason, bounded(&problem.message, DETAIL_MAX_BYTES));
         }
-        (_, Some(desired)) => {
-            let message = format!("{} {} is at hand", desired.chart, desired.label());
+        (view, Some(desired)) => {
+            let mut message = format!("{} {} is at hand", desired.chart, desired.label());
+            if let InputsView::Known { passed_over: Some(why), .. } = view {
+                message = bounded(&format!("{message}; {why}"), DETAIL_MAX_BYTES);
+            }
             writer.put(ConditionType::ChartReady, Truth::True, Reason::Succeeded, message);
         }
         (_, None) => {}

@@ -146,7 +146,7 @@ fn view(because: &Because) -> Said {
 
 fn inputs(problem: &InputsProblem) -> Said {
     let (reason, going) = match problem.kind {
-        InputsProblemKind::Chart => (Reason::ChartUnavailable, Going::Working),
+        InputsProblemKind::Chart | InputsProblemKind::Older => (Reason::ChartUnavailable, Going::Working),
         InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
         InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
     };

@@ -67,6 +67,18 @@ impl VersionRequest {
         }
     }
 
+    /// Whether `found` would take a release down although what it has, `deployed` with its appVersion, still satisfies
+    /// the request: a version has left the repository, or a mirror is behind. Nobody asked for that; who wants to go
+    /// down names the version, or a range without the newer one.
+    pub fn goes_down_by_itself(&self, found: &Version, deployed: &Version, app: &str) -> bool {
+        let satisfied = match self {
+            Self::Exact(_) => false,
+            Self::Range(range) => range.matches(deployed),
+            Self::App(wanted) => app == &**wanted,
+        };
+        satisfied && found.cmp_precedence(deployed).is_lt()
+    }
+
     /// The highest of `charts` that satisfies the request, as an index into it.
     ///
     /// An `appVersion` prefers stable chart versions; a prerelease counts only if no stable one matches.
@@ -128,6 +140,18 @@ mod tests {
         assert_eq!(choose("1.1.0", &charts).as_deref(), Some("1.1.0"));
         assert_eq!(choose("1.x", &charts).as_deref(), Some("1.2.0"));
         assert_eq!(choose("9.9.9", &charts), None);
+    }
+
+    #[test]
+    fn nothing_goes_down_while_what_is_deployed_is_what_was_asked_for() {
+        let down = |request: &str, found: &str, deployed: &str| {
+            let version = |text| Version::parse(text).unwrap();
+            VersionRequest::parse(request).unwrap().goes_down_by_itself(&version(found), &version(deployed), "blue")
+        };
+        assert!(down("1.x", "1.4.0", "1.5.0") && down("*", "1.4.0", "1.5.0") && down("blue", "1.4.0", "1.5.0"));
+        assert!(!down("1.x", "1.6.0", "1.5.0") && !down("1.x", "1.5.0", "1.5.0"));
+        // Asked for: by name, by a range without it, by the appVersion of an older chart.
+        assert!(!down("1.4.0", "1.4.0", "1.5.0") && !down("<1.5", "1.4.0", "1.5.0") && !down("pink", "1.4.0", "1.5.0"));
     }
 
     #[test]

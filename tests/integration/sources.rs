@@ -1,10 +1,12 @@
 //! Chart repositories that fail.
 
+use helm_release_operator::api::HelmRelease;
 use sandbox::Repository;
 use sandbox::repository::{Behaviour, INDEX};
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
@@ -18,6 +20,8 @@ tests![
     archive_with_another_digest_is_refused,
     archive_that_is_none_is_refused,
     repository_that_is_down_leaves_deployed_releases_alone,
+    range_goes_up_by_itself_and_never_down,
+    newest_match_that_is_bad_does_not_fall_through_to_an_older_one,
 ];
 
 /// A web release from a repository of its own.
@@ -137,4 +141,54 @@ fn repository_that_is_down_leaves_deployed_releases_alone(s: &Scenario<'_>) {
     repository.recover();
     s.annotate("a", "helmrelease.dev/reconcile");
     s.deployed("a", 2);
+}
+
+fn range_goes_up_by_itself_and_never_down(s: &Scenario<'_>) {
+    let repository = repository();
+    let operator = s.operate();
+    s.declare("a", &from(&repository, "1.x"));
+    s.deployed("a", 1);
+    repository.publish(&chart("1.5.0"));
+    s.annotate("a", "helmrelease.dev/reconcile");
+    s.deployed("a", 2);
+    assert_eq!(s.config("a", "version"), "1.5.0");
+    repository.remove("web", "1.5.0");
+    s.annotate("a", "helmrelease.dev/reconcile");
+    let said = |object: &HelmRelease| {
+        condition(object, "ChartReady").map(|ready| ready.message.clone()).filter(|said| said.contains("1.0.0"))
+    };
+    let object = s.until("a", "said what the repository has now", |object| said(object).is_some());
+    assert!(said(&object).unwrap().contains("does not go down by itself"), "{object:?}");
+    assert_eq!(condition(&object, "Ready").map(|ready| &*ready.status), Some("True"));
+    s.touch(&operator, "a");
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
+    // Other values do not make it an order to go down.
+    let mut spec = from(&repository, "1.x");
+    spec["values"]["message"] = json!("other");
+    s.declare("a", &spec);
+    let message = s.refused("a", "ChartUnavailable");
+    assert!(message.contains("name the older version"), "{message}");
+    spec["releaseVersion"] = json!("1.0.0");
+    s.declare("a", &spec);
+    s.deployed("a", 3);
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn newest_match_that_is_bad_does_not_fall_through_to_an_older_one(s: &Scenario<'_>) {
+    let repository = repository();
+    let operator = s.operate();
+    let mut spec = from(&repository, "1.x");
+    spec["timeout"] = json!("6s");
+    spec["upgrade"] = json!({ "retries": 0 });
+    s.declare("a", &spec);
+    s.deployed("a", 1);
+    repository.publish(&chart("1.1.0"));
+    let values =
+        include_str!("../sandbox/src/charts/web/values.yaml").replace("outcome: ready", "outcome: never-ready");
+    repository.publish(&chart("1.2.0").values(&values));
+    s.annotate("a", "helmrelease.dev/reconcile");
+    s.until("a", "rolled back", |object| condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack"));
+    s.annotate("a", "helmrelease.dev/reconcile");
+    s.touch(&operator, "a");
+    assert_eq!((&*s.config("a", "version"), &*s.story("a")), ("1.0.0", "1 superseded, 2 superseded, 3 deployed"));
 }

@@ -330,7 +330,7 @@ impl World {
     pub(super) fn surroundings(&mut self) -> bool {
         let mut moved = false;
         if self.inputs == InputsView::Underway && !self.slow_inputs {
-            self.inputs = InputsView::Known { inputs: inputs(self.want), look_again: None };
+            self.inputs = InputsView::Known { inputs: inputs(self.want), look_again: None, passed_over: None };
             moved = true;
         }
         if self.flight == Flight::Queued {

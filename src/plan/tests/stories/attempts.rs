@@ -321,7 +321,7 @@ fn a_verdict_on_what_is_not_desired_any_more_is_not_told_of_its_successor() {
         world.want("red");
         world.run();
         world.want("green");
-        world.inputs = InputsView::Known { inputs: inputs("green"), look_again: None };
+        world.inputs = InputsView::Known { inputs: inputs("green"), look_again: None, passed_over: None };
         match sick {
             Some(sick) => world.health.insert("red", sick),
             None => world.health.remove("red"),
