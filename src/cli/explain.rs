@@ -15,8 +15,8 @@ use crate::{
     controller::{self, LookError, Parts, Program, Settings, Slots},
     helm::RunnerSettings,
     metrics::{Metrics, MetricsError},
-    plan::{Plan, Wake},
-    release::{InputsView, RecordStatus, Snapshot, View},
+    plan::{Case, Plan, Wake},
+    release::{InputsView, Snapshot, View},
     sources::{SourceError, SourceSettings, Sources},
     status::render,
     types::ObjectKey,
@@ -108,7 +108,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
 }
 
 fn keep(file: &Path, snapshot: &Snapshot) -> Result<(), ExplainError> {
-    let yaml = serde_saphyr::to_string(snapshot)?;
+    let yaml = serde_saphyr::to_string(&Case::of(snapshot))?;
     std::fs::write(file, yaml).map_err(|source| ExplainError::Save { path: file.to_owned(), source })
 }
 
@@ -132,11 +132,7 @@ fn tell(snapshot: &Snapshot, plan: &Plan) -> String {
     match &snapshot.records {
         View::Is(records) => {
             for record in records.iter() {
-                let marks = [
-                    (record.is_verified(), "verified"),
-                    (record.stamp == Some(record.revision), "ours"),
-                    (record.status == RecordStatus::Deployed, "deployed now"),
-                ];
+                let marks = [(record.is_verified(), "verified"), (record.stamp == Some(record.revision), "ours")];
                 let marks: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect();
                 let digest = record.digest.as_ref().map_or("no digest", |digest| digest.as_str());
                 line("Revision", &format!("{:<4}{:<16}{digest}  {}", record.revision, record.status, marks.join(", ")));

@@ -9,6 +9,7 @@
 
 mod action;
 mod backoff;
+mod case;
 mod check;
 mod draft;
 mod ending;
@@ -16,6 +17,7 @@ mod report;
 mod rules;
 
 pub use action::{Action, Priority, Wake};
+pub use case::{Case, Expected};
 pub use check::check;
 pub use report::{Because, Next, Note, View};
 pub use rules::{RULES, Rule};

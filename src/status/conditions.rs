@@ -172,12 +172,12 @@ pub(super) fn malformed(before: &[Condition], generation: i64, error: &str, now:
     writer.out
 }
 
-/// The kind of operation in past tense, for events.
+/// What was done with a version, as the beginning of a sentence about it.
 pub(super) fn done(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Install => "installed",
-        OperationKind::Upgrade => "upgraded",
-        OperationKind::Rollback => "rolled back",
+        OperationKind::Upgrade => "upgraded to",
+        OperationKind::Rollback => "rolled back to",
         OperationKind::Test => "tested",
         OperationKind::Uninstall => "uninstalled",
     }

@@ -68,7 +68,7 @@ fn tell(note: &Note) -> Event {
             let text = match kind {
                 OperationKind::Uninstall => "the release is uninstalled".to_owned(),
                 OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test => {
-                    format!("{} to {label} as revision {revision}", done(*kind))
+                    format!("{} {label} as revision {revision}", done(*kind))
                 }
             };
             (EventKind::Normal, reason, text)

@@ -25,6 +25,7 @@ mod definitions;
 mod deletion;
 mod dependencies;
 mod deployment;
+mod explain;
 mod faults;
 mod helm3;
 mod history;
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 27] = [
+    let rooms: &[(&str, &[(&str, Test)])] = &[
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::TESTS),
@@ -104,6 +105,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),
         ("program", program::TESTS),
+        ("explain", explain::TESTS),
         ("helm3", helm3::TESTS),
     ];
     let trial = |room: &str, &(name, test): &(&str, Test)| {

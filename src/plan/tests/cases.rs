@@ -1,7 +1,8 @@
 //! Cases from files: one snapshot each, as short as it can be told, and what is to come of it.
 //!
-//! A case is merged over [`base`]. Records, what is remembered of them, and moments have a short form, which is
-//! spelled out before the snapshot is read; the long form, as `explain --save` writes it, is read as it is.
+//! A case that is `given` is merged over [`base`](short::base). Records, what is remembered of them, and moments have a
+//! short form, which is spelled out before the snapshot is read. A file with a `snapshot`, as `explain --save` writes
+//! it, is read as it is.
 
 mod short;
 
@@ -47,18 +48,25 @@ fn cases() -> Vec<Case> {
         .into_iter()
         .map(|path| {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&path).unwrap();
-            assert!(text.lines().count() <= 40, "{name}: too long to be read at a glance");
-            let case: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let mut whole = short::base();
-            merge(&mut whole, &case["given"]);
-            let whole = short::spell_out(whole);
-            let snapshot = serde_json::from_value(whole).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let mut expect = case["expect"].clone();
-            short::moments(&mut expect);
-            Case { name, snapshot, expect }
+            read(name, &fs::read_to_string(&path).unwrap())
         })
         .collect()
+}
+
+fn read(name: String, text: &str) -> Case {
+    let case: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let whole = if let Some(saved) = case.get("snapshot") {
+        saved.clone()
+    } else {
+        assert!(text.lines().count() <= 40, "{name}: too long to be read at a glance");
+        let mut whole = short::base();
+        merge(&mut whole, &case["given"]);
+        short::spell_out(whole)
+    };
+    let snapshot = serde_json::from_value(whole).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut expect = case["expect"].clone();
+    short::moments(&mut expect);
+    Case { name, snapshot, expect }
 }
 
 /// Objects of both are merged; anything else of the case replaces what the base has.
@@ -121,6 +129,17 @@ fn every_case_is_decided_as_it_says() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn what_explain_saves_is_a_case_as_it_is() {
+    for Case { name, snapshot, .. } in cases() {
+        let text = serde_saphyr::to_string(&crate::plan::Case::of(&snapshot)).unwrap();
+        let saved = read(name, &text);
+        assert_eq!(saved.snapshot, snapshot, "{}: {text}", saved.name);
+        let found = serde_json::to_value(plan(&snapshot)).unwrap();
+        assert!(holds(&saved.expect, &found), "{}: {text}", saved.name);
+    }
 }
 
 #[test]
