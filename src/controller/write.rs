@@ -40,7 +40,10 @@ pub(super) async fn write(
         Err(_) => "error",
     };
     context.metrics.passes.with_label_values(&[result]).inc();
-    let written = written?;
+    let mut written = written?;
+    if written.status.as_ref() != Some(&rendered.status) {
+        written = context.requests.correct_status(&written, &rendered.status).await?;
+    }
     // The watch wakes nobody for a write of our own: what was remembered is acted on by the pass that follows.
     context.main.observe(written.clone());
     context.wake(key);

@@ -8,6 +8,7 @@ use crate::stage::Operator;
 use crate::tests;
 
 tests![
+    status_that_somebody_else_wrote_does_not_stay,
     frozen_views_during_an_upgrade_lead_to_one_upgrade,
     frozen_views_during_a_failed_upgrade_lead_to_one_rollback,
     rollback_by_hand_behind_a_frozen_view_is_respected,
@@ -129,4 +130,32 @@ fn frozen_view_of_objects_passes_no_bad_version(s: &Scenario<'_>) {
     s.refused("a", "RolledBack");
     assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
     assert!(!s.revisions("a")[1].verified, "the bad revision was never called good");
+}
+
+fn status_that_somebody_else_wrote_does_not_stay(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let failures = json!({ "count": 3, "notBefore": "2199-01-01T00:00:00Z" });
+    let operation = json!({ "id": "9-9", "kind": "Upgrade", "revision": 9, "started": "2020-01-01T00:00:00Z",
+        "deadline": "2020-01-01T00:05:00Z", "holder": "nobody", "cause": "spec" });
+    let condition = json!([{ "type": "Odd", "status": "True", "reason": "Odd", "message": "",
+        "lastTransitionTime": "2020-01-01T00:00:00Z" }]);
+    let odd = json!({ "operation": operation, "failures": failures, "conditions": condition });
+    s.land.cluster.patch_status(&s.namespace, "a", &odd).unwrap();
+    s.until("a", "its own again", |object| {
+        object.status.as_ref().is_some_and(|status| {
+            let odd = status.conditions.iter().any(|condition| condition.type_ == "Odd");
+            status.operation.is_none() && !odd && status.conditions.iter().any(|one| one.type_ == "Ready")
+        })
+    });
+    s.declare("a", &web("1.1.0", json!({})));
+    s.deployed("a", 2);
+    s.marked("a", 2);
+    s.touch(&operator, "a");
+    let written = || operator.metric("reconciles_total", "result=\"written\"");
+    let before = written();
+    s.touch(&operator, "a");
+    assert!(written() <= before, "nothing is written again and again");
 }

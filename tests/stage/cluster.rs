@@ -102,6 +102,13 @@ impl Cluster {
         self.wait(api.patch(name, &parameters, &Patch::Merge(patch))).map(|_| ())
     }
 
+    /// Changes the status of a release as somebody would who is not the operator.
+    pub(crate) fn patch_status(&self, namespace: &str, name: &str, status: &Value) -> kube::Result<()> {
+        let api: Api<HelmRelease> = Api::namespaced(self.client(), namespace);
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.wait(api.patch_status(name, &parameters, &Patch::Merge(json!({ "status": status })))).map(|_| ())
+    }
+
     pub(crate) fn delete(&self, namespace: &str, api_version: &str, kind: &str, name: &str) -> kube::Result<()> {
         let resource = resource(api_version, kind);
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);

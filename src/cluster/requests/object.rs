@@ -4,7 +4,7 @@ use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, Request};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::FIELD_MANAGER;
 use super::super::error::ClusterError;
@@ -68,10 +68,36 @@ impl Requests {
         self.send(status_patch(target, status, version)).await
     }
 
+    /// Takes away what an answer to [`Self::write_status`] has beside what was written: fields that another manager
+    /// wrote too, by an edit or a restore, and which stay when an apply of ours leaves them out. An operation that is
+    /// over would be there for ever.
+    pub async fn correct_status(
+        &self,
+        seen: &HelmRelease,
+        status: &HelmReleaseStatus,
+    ) -> Result<HelmRelease, ClusterError> {
+        let target = Target::of(&seen.metadata);
+        let malformed = |error: serde_json::Error| ClusterError::Malformed(error.to_string().into());
+        let there = serde_json::to_value(&seen.status).map_err(malformed)?;
+        let correction = correction(&there, &serde_json::to_value(status).map_err(malformed)?);
+        let metadata = json!({ "uid": seen.metadata.uid, "resourceVersion": seen.metadata.resource_version });
+        let patch = Patch::Merge(json!({ "metadata": metadata, "status": correction }));
+        self.send(objects(&target).patch_subresource("status", &target.name, &patch_params(), &patch)).await
+    }
+
     /// As [`Self::write_status`] for an object that is malformed and will be so in the answer.
     pub async fn write_status_unread(&self, target: &Target, status: &HelmReleaseStatus) -> Result<(), ClusterError> {
         self.text(status_patch(target, status, None)).await.map(drop)
     }
+}
+
+/// The merge patch that makes `wanted` of `there`.
+fn correction(there: &Value, wanted: &Value) -> Value {
+    let (Value::Object(there), Value::Object(wanted)) = (there, wanted) else { return wanted.clone() };
+    let gone = there.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let other = wanted.iter().filter(|(key, value)| there.get(*key) != Some(value));
+    let other = other.map(|(key, value)| (key.clone(), correction(there.get(key).unwrap_or(&Value::Null), value)));
+    Value::Object(gone.chain(other).collect::<Map<_, _>>())
 }
 
 fn objects(target: &Target) -> Request {
@@ -105,4 +131,18 @@ fn status_patch(target: &Target, status: &HelmReleaseStatus, version: Option<&st
     let body = StatusPatch { api_version: &api_version, kind: &kind, metadata, status };
     let params = PatchParams::apply(FIELD_MANAGER).force();
     objects(target).patch_subresource("status", &target.name, &params, &Patch::Apply(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_takes_away_what_is_too_much_and_puts_right_what_differs() {
+        let there = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1, 2], "f": {"g": 1}, "h": 5});
+        let wanted = json!({"a": 1, "b": {"c": 1}, "e": [2], "h": {"i": 6}, "j": 7});
+        let expected = json!({"b": {"d": null}, "e": [2], "f": null, "h": {"i": 6}, "j": 7});
+        assert_eq!(correction(&there, &wanted), expected);
+        assert_eq!(correction(&wanted, &wanted), json!({}));
+    }
 }
