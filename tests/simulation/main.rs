@@ -18,6 +18,7 @@ mod process;
 mod records;
 mod rng;
 mod runs;
+mod said;
 mod scenario;
 mod server;
 mod story;
