@@ -1,6 +1,7 @@
 //! The watch of `HelmRelease`s: the store that passes read, who claims which release, and what is malformed.
 
 mod dependents;
+mod guarded;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -9,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use kube::Client;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
 
+use guarded::Guarded;
 use objects::{Objects, Wake};
 
 use super::clock::Clock;
@@ -86,7 +87,7 @@ impl MainIndex {
 
     /// Keeps the index up to date; never ends.
     pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
-        let apis = self.scope.apis::<DeserializeGuard<HelmRelease>>(&client);
+        let apis = self.scope.apis::<Guarded>(&client);
         let fold = &|place, change| self.fold(place, change);
         let clock = &clock;
         side_by_side(apis.into_iter().zip(&self.pulses).enumerate().map(|(place, (api, pulse))| {
@@ -96,7 +97,7 @@ impl MainIndex {
     }
 
     /// Takes in what the watch at `place` says.
-    pub fn fold(&self, place: usize, change: Change<DeserializeGuard<HelmRelease>>) {
+    pub fn fold(&self, place: usize, change: Change<Guarded>) {
         let wakes = locked(&self.objects).fold(&self.scope, place, change);
         self.tell(wakes);
     }

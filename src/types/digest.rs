@@ -131,12 +131,9 @@ impl From<ReleaseDigest> for String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]
@@ -153,6 +150,11 @@ mod tests {
     #[test]
     fn release_digest_keeps_parts_apart() {
         assert_ne!(ReleaseDigest::v1(&[b"ab", b""]), ReleaseDigest::v1(&[b"a", b"b"]));
+    }
+
+    #[test]
+    fn hexadecimal_digits_keep_zeros_and_are_lower_case() {
+        assert_eq!(hex(&[0x00, 0x0a, 0xa0, 0xff]), "000aa0ff");
     }
 
     #[test]

@@ -93,20 +93,18 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
         world.wrong(format_args!("two helm processes on {}: {other} and {}", release.1, command.word()));
     }
     let holder = format!("sim/{operator}");
-    let mut intents = claimants.iter().map(|object| &object["status"]["operation"]);
-    let intent = intents.find(|intent| intent["kind"] == command.word() && intent["holder"] == *holder);
+    let mut intents = claimants.iter().filter_map(|object| object.said().operation.as_ref());
+    let intent = intents.find(|intent| intent.kind == command.word() && intent.holder == holder);
     if intent.is_none() {
         world.wrong(format_args!("helm starts on {} without an intent in status", release.1));
     }
     let records = history(world, release);
-    let planned = intent.and_then(|intent| u32::try_from(intent["revision"].as_u64()?).ok()).unwrap_or_default();
+    let planned = intent.map_or(0, |intent| intent.revision);
     {
         let ledger = &mut world.lock().ledger;
         ledger.under_way.insert(release.clone());
         // The edit came after the intent was written.
-        let outdated =
-            |object: &Arc<Object>| object["status"]["observedGeneration"] != object["metadata"]["generation"];
-        if claimants.iter().any(outdated) {
+        if !claimants.iter().all(|object| object.is_observed()) {
             ledger.of_before.insert(release.clone());
         }
         ledger.planned_on.insert(release.clone(), planned.saturating_sub(1));

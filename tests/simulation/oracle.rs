@@ -12,7 +12,7 @@ use crate::{
     scenario::Behaviour,
     story::after,
     workloads,
-    world::{Kind, Name, World},
+    world::{Kind, Name, Object, World},
 };
 
 /// The longest back-off is six hours, with a tenth of jitter; before it come shorter ones, and judging takes time too.
@@ -74,9 +74,10 @@ struct Picture {
 fn picture(world: &World) -> Picture {
     let state = world.lock();
     let kinds = [Kind::HelmRelease, Kind::Secret];
-    let due = |object: &Value| {
-        let retry = !object["status"]["failures"]["notBefore"].is_null();
-        ready(object).0 == "False" && (retry || matches!(ready(object).1, "ChartUnavailable" | "ValuesUnavailable"))
+    let due = |object: &Object| {
+        let (status, reason) = object.said().ready();
+        let retry = object.said().failures.not_before.is_some();
+        status == "False" && (retry || matches!(reason, "ChartUnavailable" | "ValuesUnavailable"))
     };
     let mut objects = BTreeMap::new();
     for kind in kinds {
@@ -88,18 +89,9 @@ fn picture(world: &World) -> Picture {
     Picture { writes: state.writes, objects, at_rest }
 }
 
-/// Status and reason.
-fn ready(object: &Value) -> (&str, &str) {
-    let conditions = object["status"]["conditions"].as_array();
-    let ready = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == "Ready"));
-    ready.map_or(("absent", ""), |ready| {
-        (ready["status"].as_str().unwrap_or_default(), ready["reason"].as_str().unwrap_or_default())
-    })
-}
-
 /// At every write of a status: whoever says ready of the generation that is there says the truth.
-pub fn said(world: &World, object: &Value) {
-    if ready(object).0 != "True" || object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+pub fn said(world: &World, object: &Object) {
+    if object.said().ready().0 != "True" || !object.is_observed() {
         return;
     }
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -141,20 +133,20 @@ fn complaints(world: &World) -> Vec<String> {
 }
 
 /// Nothing is done for it on purpose.
-fn idle(object: &Value) -> bool {
-    object["spec"]["suspend"] == true || matches!(ready(object).1, "NotOurs" | "ClaimedByAnother")
+fn idle(object: &Object) -> bool {
+    object["spec"]["suspend"] == true || matches!(object.said().ready().1, "NotOurs" | "ClaimedByAnother")
 }
 
-fn judge(world: &World, object: &Value, release: &Name, records: &[Record]) -> Option<String> {
+fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> Option<String> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let (status, reason) = ready(object);
+    let (status, reason) = object.said().ready();
     let says = || format!("{name} says {status} {reason}");
     let tangled = world.lock().ledger.tangled.contains(release);
     if !object["metadata"]["deletionTimestamp"].is_null() {
         // The other helm may have left objects that nobody removes any more; they are named.
         return (!tangled).then(|| format!("{name} is still being deleted; {}", says()));
     }
-    if object["status"]["observedGeneration"] != object["metadata"]["generation"] {
+    if !object.is_observed() {
         return Some(format!("{name} is not observed; {}", says()));
     }
     if status == "True" {

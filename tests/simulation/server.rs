@@ -6,7 +6,8 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::Bytes;
 use kube::{Client, client::Body};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::sleep;
 
 use crate::{
@@ -111,8 +112,11 @@ fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Res
     match *method {
         Method::GET => world.get(kind, name).map(|object| object.text(target.metadata)).ok_or(404),
         Method::PATCH => {
-            let patch: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
-            let done = if target.status { status(world, name, patch) } else { merge(world, kind, name, patch) };
+            let done = if target.status {
+                status(world, name, &serde_json::from_slice(body).map_err(|_| 400_u16)?)
+            } else {
+                merge(world, kind, name, serde_json::from_slice(body).map_err(|_| 400_u16)?)
+            };
             done.map(|object| object.text(target.metadata)).map_err(code)
         }
         Method::DELETE => {
@@ -151,31 +155,40 @@ fn list(world: &World, kind: Kind, target: &Target) -> String {
 }
 
 /// Refused where the version or the uid in the body is another than that of the object.
-fn outdated(object: &Value, patch: &Value) -> bool {
+fn outdated(object: &Value, meta: &Value) -> bool {
     let differs = |field: &str| {
-        let asked = &patch["metadata"][field];
+        let asked = &meta[field];
         !asked.is_null() && *asked != object["metadata"][field]
     };
     differs("resourceVersion") || differs("uid")
 }
 
-fn guard(world: &World, kind: Kind, name: &Name, patch: &Value) -> Result<(), Refusal> {
+fn guard(world: &World, kind: Kind, name: &Name, meta: &Value) -> Result<(), Refusal> {
     let object = world.get(kind, name).ok_or(Refusal::NotFound)?;
-    if outdated(&object, patch) { Err(Refusal::Conflict) } else { Ok(()) }
+    if outdated(&object, meta) { Err(Refusal::Conflict) } else { Ok(()) }
+}
+
+/// A write of status, which is kept as it is.
+#[derive(Deserialize)]
+struct StatusPatch<'a> {
+    metadata: Value,
+    #[serde(borrow)]
+    status: &'a RawValue,
 }
 
 /// Server-side apply by the only manager of the status: what it does not name any more is gone.
-fn status(world: &World, name: &Name, mut patch: Value) -> Result<Arc<Object>, Refusal> {
-    guard(world, Kind::HelmRelease, name, &patch)?;
-    let written = world.set_status(Kind::HelmRelease, name, patch["status"].take())?;
-    let ready = &written["status"]["conditions"][0];
-    world.tell(format_args!("status of {}: {} {} {}", name.1, ready["status"], ready["reason"], ready["message"]));
+fn status(world: &World, name: &Name, patch: &StatusPatch<'_>) -> Result<Arc<Object>, Refusal> {
+    guard(world, Kind::HelmRelease, name, &patch.metadata)?;
+    let written = world.say(name, Bytes::copy_from_slice(patch.status.get().as_bytes()))?;
+    if let Some(ready) = written.said().condition() {
+        world.tell(format_args!("status of {}: {} {} {:?}", name.1, ready.status, ready.reason, ready.message));
+    }
     crate::oracle::said(world, &written);
     Ok(written)
 }
 
 fn merge(world: &World, kind: Kind, name: &Name, mut patch: Value) -> Result<Arc<Object>, Refusal> {
-    guard(world, kind, name, &patch)?;
+    guard(world, kind, name, &patch["metadata"])?;
     if let Some(meta) = patch["metadata"].as_object_mut() {
         meta.remove("resourceVersion");
         meta.remove("uid");

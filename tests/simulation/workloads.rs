@@ -173,7 +173,7 @@ impl Life {
             }
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
-        let _ = self.world.set_status(Kind::Deployment, &self.key, status);
+        let _ = self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status);
     }
 }
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{records::Record, rng::Rng, scenario::Settings};
+use crate::{records::Record, rng::Rng, said::Said, scenario::Settings};
 
 /// The moment at which every simulation begins.
 const EPOCH_SECONDS: i64 = 1_800_000_000;
@@ -53,27 +53,51 @@ pub fn name(namespace: &str, name: &str) -> Name {
 #[derive(Debug)]
 pub struct Object {
     value: Value,
+    /// As the operator wrote it, where it did: the largest part, and a text is handed on as it is.
+    status: Option<Bytes>,
+    said: OnceLock<Said>,
     whole: OnceLock<Bytes>,
     meta: OnceLock<Bytes>,
     record: OnceLock<Option<Record>>,
 }
 
 impl Object {
-    fn new(value: Value) -> Arc<Self> {
-        Arc::new(Self { value, whole: OnceLock::new(), meta: OnceLock::new(), record: OnceLock::new() })
+    fn new(value: Value, status: Option<Bytes>) -> Arc<Self> {
+        let (said, whole, meta, record) = (OnceLock::new(), OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Arc::new(Self { value, status, said, whole, meta, record })
     }
 
     /// As JSON, whole or its metadata alone.
     pub fn text(&self, only_metadata: bool) -> Bytes {
         let text = if only_metadata {
             self.meta.get_or_init(|| {
-                let meta = &self.value["metadata"];
-                format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{meta}}}"#).into()
+                let meta = serde_json::to_vec(&self.value["metadata"]).unwrap();
+                let before = br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#;
+                [&before[..], &meta, b"}"].concat().into()
             })
         } else {
-            self.whole.get_or_init(|| self.value.to_string().into())
+            self.whole.get_or_init(|| {
+                let mut text = serde_json::to_vec(&self.value).unwrap();
+                if let Some(status) = &self.status {
+                    text.pop();
+                    text.extend_from_slice(br#","status":"#);
+                    text.extend_from_slice(status);
+                    text.push(b'}');
+                }
+                text.into()
+            })
         };
         text.clone()
+    }
+
+    /// What the operator says of it; nothing where it has not said anything yet.
+    pub fn said(&self) -> &Said {
+        let read = |text: &Bytes| serde_json::from_slice(text).expect("a status can be read");
+        self.said.get_or_init(|| self.status.as_ref().map(read).unwrap_or_default())
+    }
+
+    pub fn is_observed(&self) -> bool {
+        self["metadata"]["generation"] == self.said().observed_generation
     }
 
     /// As a record of helm, if it is one.
@@ -235,7 +259,7 @@ impl World {
         meta["uid"] = json!(uid);
         meta["generation"] = json!(1);
         meta["creationTimestamp"] = json!(format!("{now:.0}"));
-        Ok(self.put(&mut state, kind, name, object, "ADDED"))
+        Ok(self.put(&mut state, kind, name, (object, None), "ADDED"))
     }
 
     /// Changes an object. A write that changes nothing is none.
@@ -255,22 +279,20 @@ impl World {
         let held = new["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         if !deletion(&new).is_null() && !held {
             drop(state);
-            return self.remove(kind, name).map(|()| Object::new(new));
+            return self.remove(kind, name).map(|()| Object::new(new, None));
         }
-        Ok(self.put(&mut state, kind, name, new, "MODIFIED"))
+        Ok(self.put(&mut state, kind, name, (new, old.status.clone()), "MODIFIED"))
     }
 
-    /// As [`Self::change`], for the status alone: it is the largest part, and need not be copied to be replaced.
-    pub fn set_status(&self, kind: Kind, name: &Name, status: Value) -> Result<Arc<Object>, Refusal> {
+    /// What the operator writes as the status of a `HelmRelease`.
+    pub fn say(&self, name: &Name, status: Bytes) -> Result<Arc<Object>, Refusal> {
         let mut state = self.lock();
+        let kind = Kind::HelmRelease;
         let Some(old) = state.shelves[&kind].objects.get(name).cloned() else { return Err(Refusal::NotFound) };
-        if old["status"] == status {
+        if old.status.as_ref() == Some(&status) {
             return Ok(old);
         }
-        let parts = old.value.as_object().into_iter().flatten().filter(|(part, _)| *part != "status");
-        let mut new: Value = parts.map(|(part, value)| (part.clone(), value.clone())).collect();
-        new["status"] = status;
-        Ok(self.put(&mut state, kind, name, new, "MODIFIED"))
+        Ok(self.put(&mut state, kind, name, (old.value.clone(), Some(status)), "MODIFIED"))
     }
 
     /// Asks for the end of an object; what has a finalizer stays for now.
@@ -291,18 +313,25 @@ impl World {
         state.version += 1;
         let mut gone = old.value.clone();
         gone["metadata"]["resourceVersion"] = json!(state.version.to_string());
-        self.log(&mut state, kind, "DELETED", Object::new(gone));
+        self.log(&mut state, kind, "DELETED", Object::new(gone, old.status.clone()));
         Ok(())
     }
 
-    fn put(&self, state: &mut State, kind: Kind, name: &Name, mut object: Value, word: &'static str) -> Arc<Object> {
+    fn put(
+        &self,
+        state: &mut State,
+        kind: Kind,
+        name: &Name,
+        (mut object, status): (Value, Option<Bytes>),
+        word: &'static str,
+    ) -> Arc<Object> {
         state.version += 1;
         // Where the operator goes by the time of the last write.
         if kind == Kind::Secret {
             object["metadata"]["managedFields"] = json!([{ "time": format!("{:.0}", self.now()) }]);
         }
         object["metadata"]["resourceVersion"] = json!(state.version.to_string());
-        let object = Object::new(object);
+        let object = Object::new(object, status);
         if let Some(shelf) = state.shelves.get_mut(&kind) {
             shelf.objects.insert(name.clone(), Arc::clone(&object));
         }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::Resource as _;
+use kube::core::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
-use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher;
 
@@ -14,7 +14,7 @@ use super::super::requests::Target;
 use super::super::scope::Scope;
 use super::super::standing::Standing;
 use super::super::watch::{Change, number};
-use super::{Claimant, Malformed, dependents::Dependents};
+use super::{Claimant, Malformed, dependents::Dependents, guarded::Guarded};
 use crate::api::HelmRelease;
 use crate::release::{View, dependency_keys, release_key};
 use crate::types::{ObjectKey, ReleaseKey};
@@ -111,12 +111,7 @@ impl Objects {
         all
     }
 
-    pub(super) fn fold(
-        &mut self,
-        scope: &Scope,
-        place: usize,
-        change: Change<DeserializeGuard<HelmRelease>>,
-    ) -> Vec<Wake> {
+    pub(super) fn fold(&mut self, scope: &Scope, place: usize, change: Change<Guarded>) -> Vec<Wake> {
         let mut wakes = Vec::new();
         let Some(watched) = self.watched.get_mut(place) else { return wakes };
         watched.standing.turn(&change);
@@ -126,7 +121,7 @@ impl Objects {
                 if let (Some(listing), Some(key)) = (&mut watched.listing, key_of(object.meta())) {
                     listing.insert(key);
                 }
-                self.put(object.0, &mut wakes);
+                self.take_in(&object, &mut wakes);
             }
             Change::Complete { version, .. } => {
                 watched.seen = watched.seen.max(version);
@@ -142,7 +137,7 @@ impl Objects {
             }
             Change::Applied(object) => {
                 watched.seen = watched.seen.max(version_of(object.meta()));
-                self.put(object.0, &mut wakes);
+                self.take_in(&object, &mut wakes);
             }
             Change::Deleted(object) => {
                 let version = version_of(object.meta());
@@ -165,42 +160,48 @@ impl Objects {
         let place = scope.place(&key.namespace).and_then(|place| self.watched.get(place));
         // What the watch has passed it has told already, a later deletion included.
         if place.is_some_and(|watched| version_of(written.meta()) > watched.seen) {
-            self.put(Ok(written), &mut wakes);
+            self.put(key.clone(), version_of(written.meta()), || Ok(written), &mut wakes);
         }
         let own = Wake::Changed(key);
         wakes.retain(|wake| *wake != own);
         wakes
     }
 
-    fn put(&mut self, object: Result<HelmRelease, InvalidObject>, wakes: &mut Vec<Wake>) {
-        let meta = object.as_ref().map_or_else(|invalid| &invalid.metadata, |good| &good.metadata);
-        let Some(key) = key_of(meta) else { return };
-        let version = version_of(meta);
-        let old = self.seen.remove(&key);
-        if let Some(old) = old {
-            if old.version >= version {
-                self.seen.insert(key, old);
-                return;
-            }
-            self.put_known(key, old, object, wakes);
-        } else {
-            let blank = Seen { version: 0, claimant: claimant(&key, meta), claim: None, malformed: None };
-            self.put_known(key, blank, object, wakes);
+    fn take_in(&mut self, object: &Guarded, wakes: &mut Vec<Wake>) {
+        if let Some(key) = key_of(object.meta()) {
+            self.put(key, version_of(object.meta()), || object.read(), wakes);
         }
+    }
+
+    /// Reads an object if it is newer than what is known of it.
+    fn put(
+        &mut self,
+        key: ObjectKey,
+        version: u64,
+        read: impl FnOnce() -> Result<HelmRelease, InvalidObject>,
+        wakes: &mut Vec<Wake>,
+    ) {
+        if self.seen.get(&key).is_some_and(|old| old.version >= version) {
+            return;
+        }
+        let old = self.seen.remove(&key);
+        self.put_known(key, old, read(), wakes);
     }
 
     fn put_known(
         &mut self,
         key: ObjectKey,
-        mut seen: Seen,
+        old: Option<Seen>,
         object: Result<HelmRelease, InvalidObject>,
         wakes: &mut Vec<Wake>,
     ) {
+        let meta = object.as_ref().map_or_else(|invalid| &invalid.metadata, HelmRelease::meta);
+        let (version, claimant) = (version_of(meta), claimant(&key, meta));
+        let (claim, malformed) = old.map_or((None, None), |old| (old.claim, old.malformed));
+        let mut seen = Seen { version, claimant, claim, malformed };
         match object {
             Ok(mut good) => {
                 slim(&mut good.metadata);
-                seen.version = version_of(&good.metadata);
-                seen.claimant = claimant(&key, &good.metadata);
                 seen.malformed = None;
                 let claim = release_key(&good).ok();
                 if seen.claim != claim {
@@ -213,8 +214,6 @@ impl Objects {
                 wakes.push(Wake::Changed(key.clone()));
             }
             Err(invalid) => {
-                seen.version = version_of(&invalid.metadata);
-                seen.claimant = claimant(&key, &invalid.metadata);
                 let malformed = Box::new(Malformed {
                     target: Target::of(&invalid.metadata),
                     generation: invalid.metadata.generation.unwrap_or(0),

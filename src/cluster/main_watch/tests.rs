@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::types::{Namespace, ReleaseName};
 
-type Guard = DeserializeGuard<HelmRelease>;
-
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("apps", name)
 }
@@ -16,7 +14,7 @@ fn release(name: &str) -> ReleaseKey {
     ReleaseKey { namespace: Namespace::parse("apps").unwrap(), name: ReleaseName::parse(name).unwrap() }
 }
 
-fn object(name: &str, version: u64, spec: &Value) -> Guard {
+fn object(name: &str, version: u64, spec: &Value) -> Guarded {
     serde_json::from_value(json!({"apiVersion": "helmrelease.dev/v1alpha1", "kind": "HelmRelease", "spec": spec,
         "metadata": {"name": name, "namespace": "apps", "uid": name, "resourceVersion": version.to_string(),
             "generation": version, "creationTimestamp": format!("2026-01-01T00:00:0{}Z", version % 10),
@@ -25,11 +23,11 @@ fn object(name: &str, version: u64, spec: &Value) -> Guard {
     .unwrap()
 }
 
-fn good(name: &str, version: u64) -> Guard {
+fn good(name: &str, version: u64) -> Guarded {
     object(name, version, &json!({}))
 }
 
-fn complete(version: u64) -> Change<Guard> {
+fn complete(version: u64) -> Change<Guarded> {
     Change::Complete { at: Timestamp::UNIX_EPOCH, version }
 }
 
@@ -38,7 +36,7 @@ fn index() -> (MainIndex, MainWakes) {
     (MainIndex::new(Scope::Cluster, wakes.clone()), wakes)
 }
 
-fn listed(index: &MainIndex, objects: impl IntoIterator<Item = Guard>, version: u64) {
+fn listed(index: &MainIndex, objects: impl IntoIterator<Item = Guarded>, version: u64) {
     index.fold(0, Change::Begin);
     objects.into_iter().for_each(|object| index.fold(0, Change::Listed(object)));
     index.fold(0, complete(version));
@@ -113,7 +111,7 @@ fn own_write_is_seen_at_once_and_wakes_nobody() {
     let (index, wakes) = index();
     listed(&index, [good("a", 1)], 5);
     wakes.changed.taken();
-    index.observe(good("a", 8).0.unwrap());
+    index.observe(good("a", 8).read().unwrap());
     assert_eq!(version_of(&index, "a").as_deref(), Some("8"));
     index.fold(0, Change::Applied(good("a", 7)));
     assert_eq!(version_of(&index, "a").as_deref(), Some("8"), "the watch is behind");
@@ -128,7 +126,7 @@ fn answer_to_a_write_does_not_bring_back_what_was_deleted() {
     let (index, wakes) = index();
     listed(&index, [good("a", 1)], 5);
     index.fold(0, Change::Deleted(good("a", 9)));
-    index.observe(good("a", 8).0.unwrap());
+    index.observe(good("a", 8).read().unwrap());
     assert_eq!((version_of(&index, "a"), wakes.gone.taken()), (None, vec![key("a")]));
     assert_eq!(index.claimants(&release("a")), []);
 }
@@ -164,7 +162,7 @@ fn dependents_are_woken_by_every_change_of_what_they_wait_for() {
     assert!(matches!(index.dependency(&key("b")), Seen::Missing));
     index.fold(0, Change::Applied(good("b", 6)));
     assert_eq!(wakes.changed.taken(), [key("a"), key("b")], "it was created");
-    index.observe(good("b", 7).0.unwrap());
+    index.observe(good("b", 7).read().unwrap());
     assert_eq!(wakes.changed.taken(), [key("a")], "our own write wakes those who wait, and not its object");
     index.fold(0, Change::Applied(good("b", 7)));
     assert_eq!(wakes.changed.taken(), [], "that was told already");

@@ -1,0 +1,45 @@
+//! What the operator says in a status, as far as anybody here looks at it.
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Said {
+    pub observed_generation: i64,
+    conditions: Vec<Condition>,
+    pub operation: Option<Intent>,
+    pub failures: Failures,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    r#type: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Intent {
+    pub kind: String,
+    pub revision: u32,
+    pub holder: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Failures {
+    pub not_before: Option<String>,
+}
+
+impl Said {
+    pub fn condition(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.r#type == "Ready")
+    }
+
+    /// Status and reason of `Ready`.
+    pub fn ready(&self) -> (&str, &str) {
+        self.condition().map_or(("absent", ""), |ready| (&*ready.status, &*ready.reason))
+    }
+}
