@@ -144,6 +144,10 @@ const TABLE: &[Row] = &[
     part(Class::Unreachable, &["service unavailable"]),
     part(Class::Unreachable, &["internal error occurred: "]),
     part(Class::Unreachable, &["an error on the server ("]),
+    // An answer that is none of the API server's: the page of a proxy before it, or half of an object.
+    part(Class::Unreachable, &["serializer for ", " doesn't exist"]),
+    part(Class::Unreachable, &["unexpected end of json input"]),
+    part(Class::Unreachable, &["invalid character '<' looking for beginning of value"]),
     part(Class::Unreachable, &["request did not complete within"]),
     part(Class::Unreachable, &["could not be completed at this time, please try again"]),
     part(Class::Unreachable, &["client rate limiter wait"]),

@@ -76,10 +76,11 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 27] = [
+    let rooms: [(&str, &[(&str, Test)]); 28] = [
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::TESTS),
+        ("faults", faults::helm::TESTS),
         ("crowd", crowd::TESTS),
         ("install", install::TESTS),
         ("upgrade", upgrade::TESTS),
