@@ -15,7 +15,7 @@ use crate::release::{Ended, Failure, FailureClass, FailureClass as Class};
 
 /// SIGTERM, as in `kill -TERM`.
 const SIGTERM: i32 = 15;
-/// helm gave up waiting for objects to become ready: what they lack is in their health, not in helm's words.
+/// helm gave up waiting for objects to become ready, or to go: which, is in their health and not in helm's words.
 const WAIT_TIMED_OUT: &str = "context deadline exceeded";
 
 /// How the run ended, for the planner.
@@ -42,7 +42,10 @@ fn failed(stderr: &str, code: i32, command: &Command) -> Ended {
     match class(&text) {
         // Gone is what an uninstall is for.
         Some(Class::NotFound) if uninstalls => Ended::Succeeded,
-        None if text.contains(WAIT_TIMED_OUT) => Ended::TimedOut,
+        None if text.contains(WAIT_TIMED_OUT) => {
+            let what = if uninstalls { "objects were not gone in time" } else { "objects were not ready in time" };
+            Ended::Failed(Failure { class: Class::NotReady, message: what.into() })
+        }
         // Our own signal makes the exit `Cancelled`: this one came from somebody else.
         None if text.contains("context canceled") => Ended::Killed { signal: SIGTERM },
         class => {

@@ -76,9 +76,10 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 28] = [
+    let rooms: [(&str, &[(&str, Test)]); 29] = [
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
+        ("faults", faults::hang::TESTS),
         ("faults", faults::TESTS),
         ("faults", faults::helm::TESTS),
         ("crowd", crowd::TESTS),

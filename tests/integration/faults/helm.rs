@@ -23,7 +23,7 @@ tests![
 ];
 
 /// A request of helm's, for a release.
-type Place = fn(&RequestInfo, &str) -> bool;
+pub(super) type Place = fn(&RequestInfo, &str) -> bool;
 
 /// Every kind of bad answer; the names are those of the releases that get them.
 fn storms() -> Vec<(&'static str, Action)> {
@@ -48,9 +48,9 @@ fn some_storms() -> Vec<(&'static str, Action)> {
 }
 
 /// A release that is given one bad answer.
-struct Victim {
+pub(super) struct Victim {
     name: String,
-    rule: Option<RuleHandle>,
+    pub(super) rule: Option<RuleHandle>,
     /// That of its Deployment, before the answer came: another one is another object.
     uid: Value,
 }
@@ -77,7 +77,7 @@ impl Victim {
     }
 }
 
-fn disturb(s: &Scenario<'_>, release: &str, place: Place, action: Action) -> RuleHandle {
+pub(super) fn disturb(s: &Scenario<'_>, release: &str, place: Place, action: Action) -> RuleHandle {
     let release = release.to_owned();
     let is_it = move |info: &RequestInfo| is_helm(info) && place(info, &release);
     s.proxy.rule(Rule::new(is_it, action).times(1))
@@ -88,12 +88,12 @@ fn spec(version: &str) -> Value {
     web(version, json!({ "timeout": "20s", "upgrade": { "retries": 0 }, "values": { "replicas": 0 } }))
 }
 
-/// Makes releases of those names that are good at 1.0.0.
+/// Makes releases of those names that are good by that spec.
 #[track_caller]
-fn good(s: &Scenario<'_>, names: impl IntoIterator<Item = String>) -> Vec<Victim> {
+pub(super) fn good_at(s: &Scenario<'_>, spec: &Value, names: impl IntoIterator<Item = String>) -> Vec<Victim> {
     let names: Vec<String> = names.into_iter().collect();
     for name in &names {
-        s.declare(name, &spec("1.0.0"));
+        s.declare(name, spec);
     }
     names
         .into_iter()
@@ -106,7 +106,7 @@ fn good(s: &Scenario<'_>, names: impl IntoIterator<Item = String>) -> Vec<Victim
 }
 
 #[track_caller]
-fn all_are_right(s: &Scenario<'_>, victims: &[Victim], version: &str, most: usize) {
+pub(super) fn all_are_right(s: &Scenario<'_>, victims: &[Victim], version: &str, most: usize) {
     let wrong: Vec<_> = victims.iter().filter_map(|victim| victim.wrong(s, version, most)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -117,7 +117,7 @@ fn all_are_right(s: &Scenario<'_>, victims: &[Victim], version: &str, most: usiz
 #[track_caller]
 fn upgrades_get_there(s: &Scenario<'_>, place: Place, most: usize) {
     let _operator = s.operate();
-    let mut victims = good(s, storms().into_iter().map(|(name, _)| name.to_owned()));
+    let mut victims = good_at(s, &spec("1.0.0"), storms().into_iter().map(|(name, _)| name.to_owned()));
     for (victim, (name, action)) in victims.iter_mut().zip(storms()) {
         victim.rule = Some(disturb(s, name, place, action));
         s.declare(name, &spec("1.1.0"));
@@ -125,16 +125,16 @@ fn upgrades_get_there(s: &Scenario<'_>, place: Place, most: usize) {
     all_are_right(s, &victims, "1.1.0", most);
 }
 
-fn is_record(info: &RequestInfo, verb: Verb, release: &str, revision: u32) -> bool {
+pub(super) fn is_record(info: &RequestInfo, verb: Verb, release: &str, revision: u32) -> bool {
     let name = format!("sh.helm.release.v1.{release}.v{revision}");
     info.verb == verb && info.resource == "secrets" && info.name == Some(name)
 }
 
-fn is_object(info: &RequestInfo, verb: Verb, release: &str) -> bool {
+pub(super) fn is_object(info: &RequestInfo, verb: Verb, release: &str) -> bool {
     info.verb == verb && info.resource == "deployments" && info.name.as_deref() == Some(release)
 }
 
-fn is_history(info: &RequestInfo, release: &str) -> bool {
+pub(super) fn is_history(info: &RequestInfo, release: &str) -> bool {
     let selected = format!("name%3D{release}%2C");
     info.verb == Verb::List && info.resource == "secrets" && info.query.contains(&selected)
 }
@@ -197,7 +197,7 @@ fn rollback_whose_helm_is_answered_badly_gets_back(s: &Scenario<'_>) {
         ("deployed", |info, release| is_record(info, Verb::Update, release, 3)),
     ];
     let crossed = crossed(&places);
-    let mut victims = good(s, crossed.iter().map(|(name, ..)| name.clone()));
+    let mut victims = good_at(s, &spec("1.0.0"), crossed.iter().map(|(name, ..)| name.clone()));
     for (victim, (name, place, action)) in victims.iter_mut().zip(crossed) {
         // The upgrade cannot write its last object, and that is nobody's fault: once it is rolled back it is repeated.
         disturb(s, &name, |info, release| is_object(info, Verb::Patch, release), error());
@@ -217,7 +217,7 @@ fn uninstall_whose_helm_is_answered_badly_leaves_nothing(s: &Scenario<'_>) {
         ("record", |info, release| is_record(info, Verb::Delete, release, 1)),
     ];
     let crossed = crossed(&places);
-    let mut victims = good(s, crossed.iter().map(|(name, ..)| name.clone()));
+    let mut victims = good_at(s, &spec("1.0.0"), crossed.iter().map(|(name, ..)| name.clone()));
     for (victim, (name, place, action)) in victims.iter_mut().zip(crossed) {
         victim.rule = Some(disturb(s, &name, place, action));
         s.delete(&name);
