@@ -4,8 +4,11 @@ use super::{Context, operate::Attempt, persistently, verdicts};
 use crate::{
     api::OperationKind,
     cluster::{ClusterError, RecordData},
-    helm,
-    release::{Ended, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus, Records},
+    helm::{self, Hook, HookPhase},
+    release::{
+        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus,
+        Records, Why,
+    },
     types::ReleaseKey,
 };
 
@@ -21,6 +24,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         ended,
         records: None,
         payload: None,
+        awaited: None,
         left_over: Vec::new(),
         definitions: Vec::new(),
         tests: None,
@@ -52,11 +56,38 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     }
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
     let seen = observe(context, &release, &payload.members).await.is_ok();
+    let awaited =
+        if seen && ran_out_of_time(&outcome.ended) { awaited(context, &written, &payload.members) } else { None };
     let payload = seen.then_some(payload);
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone());
     }
-    Outcome { records: Some(records), payload, tests, ..outcome }
+    Outcome { records: Some(records), payload, awaited, tests, ..outcome }
+}
+
+fn ran_out_of_time(ended: &Ended) -> bool {
+    match ended {
+        Ended::TimedOut => true,
+        Ended::Failed(failure) => failure.class == FailureClass::NotReady,
+        Ended::Succeeded | Ended::Cancelled | Ended::Killed { .. } | Ended::NotStarted(_) => false,
+    }
+}
+
+/// What a run whose time ran out waited for, if that was the release: a hook, by the record, or the objects. Where an
+/// object is not there at all helm has not come to wait for any.
+fn awaited(context: &Context, written: &RecordData, members: &[Member]) -> Option<Why> {
+    let decoded = helm::decode(&written.bytes).ok()?;
+    let begun = |hook: &&Hook| !hook.is_test() && matches!(hook.phase, HookPhase::Running | HookPhase::Failed);
+    if let Some(hook) = decoded.hooks.iter().find(begun) {
+        return Some(Why::own(format!("hook {} {} did not end", hook.kind, hook.name)));
+    }
+    let view = context.live.health_of(members);
+    let told = |member: &Member, why: &Why| Why { fault: why.fault, text: format!("{member}: {}", why.text).into() };
+    match &view.health {
+        Health::Failed { member, why } => Some(told(member, why)),
+        Health::Progressing { member, why } if view.present.len() == members.len() => Some(told(member, why)),
+        Health::Progressing { .. } | Health::Healthy | Health::Unknown { .. } => None,
+    }
 }
 
 /// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each

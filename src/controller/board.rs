@@ -303,6 +303,7 @@ mod tests {
             ended: Ended::Succeeded,
             records: None,
             payload: None,
+            awaited: None,
             left_over: vec![],
             definitions: vec![],
             tests: None,

@@ -15,7 +15,7 @@ use crate::release::{Ended, Failure, FailureClass, FailureClass as Class};
 
 /// SIGTERM, as in `kill -TERM`.
 const SIGTERM: i32 = 15;
-/// helm gave up waiting for objects to become ready: what they lack is in their health, not in helm's words.
+/// helm gave up waiting for objects to become ready, or to go: which, is in their health and not in helm's words.
 const WAIT_TIMED_OUT: &str = "context deadline exceeded";
 
 /// How the run ended, for the planner.
@@ -42,7 +42,10 @@ fn failed(stderr: &str, code: i32, command: &Command) -> Ended {
     match class(&text) {
         // Gone is what an uninstall is for.
         Some(Class::NotFound) if uninstalls => Ended::Succeeded,
-        None if text.contains(WAIT_TIMED_OUT) => Ended::TimedOut,
+        None if text.contains(WAIT_TIMED_OUT) => {
+            let what = if uninstalls { "objects were not gone in time" } else { "objects were not ready in time" };
+            Ended::Failed(Failure { class: Class::NotReady, message: what.into() })
+        }
         // Our own signal makes the exit `Cancelled`: this one came from somebody else.
         None if text.contains("context canceled") => Ended::Killed { signal: SIGTERM },
         class => {
@@ -144,6 +147,10 @@ const TABLE: &[Row] = &[
     part(Class::Unreachable, &["service unavailable"]),
     part(Class::Unreachable, &["internal error occurred: "]),
     part(Class::Unreachable, &["an error on the server ("]),
+    // An answer that is none of the API server's: the page of a proxy before it, or half of an object.
+    part(Class::Unreachable, &["serializer for ", " doesn't exist"]),
+    part(Class::Unreachable, &["unexpected end of json input"]),
+    part(Class::Unreachable, &["invalid character '<' looking for beginning of value"]),
     part(Class::Unreachable, &["request did not complete within"]),
     part(Class::Unreachable, &["could not be completed at this time, please try again"]),
     part(Class::Unreachable, &["client rate limiter wait"]),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Fault, Member, Payload, Records, TestRun};
+use super::{Cause, Fault, Member, Payload, Records, TestRun, Why};
 use crate::{
     api::{self, OperationKind},
     types::ReleaseDigest,
@@ -142,6 +142,8 @@ pub enum FailureClass {
     Admission,
     /// A hook of the chart failed or did not end in time.
     Hook,
+    /// helm gave up waiting for objects to become ready, or to go.
+    NotReady,
     /// The namespace does not exist.
     NamespaceMissing,
     /// A removal is forbidden, and the service account that it is made as does not exist any more.
@@ -174,6 +176,7 @@ impl FailureClass {
             Self::Invalid => "Invalid",
             Self::Admission => "Admission",
             Self::Hook => "Hook",
+            Self::NotReady => "NotReady",
             Self::NamespaceMissing => "NamespaceMissing",
             Self::AccountMissing => "AccountMissing",
             Self::TooLarge => "TooLarge",
@@ -209,6 +212,7 @@ impl FailureClass {
             | Self::Conflict
             | Self::Invalid
             | Self::Hook
+            | Self::NotReady
             | Self::TooLarge
             | Self::NotFound
             | Self::Other => Fault::Own,
@@ -227,6 +231,10 @@ pub struct Outcome {
     pub records: Option<Records>,
     /// The payload of the newest revision; `None` when it was not read.
     pub payload: Option<Payload>,
+    /// Where the time ran out: what of the release was not there yet, and whose fault that is. `None` where nothing of
+    /// it was missing, or helm had not come so far: then it waited for the API server.
+    #[serde(default)]
+    pub awaited: Option<Why>,
     /// After an uninstall: objects of the release that are still there.
     pub left_over: Vec<Member>,
     /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.

@@ -80,7 +80,9 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
     let rooms: &[(&str, &[(&str, Test)])] = &[
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
+        ("faults", faults::hang::TESTS),
         ("faults", faults::TESTS),
+        ("faults", faults::helm::TESTS),
         ("crowd", crowd::TESTS),
         ("install", install::TESTS),
         ("upgrade", upgrade::TESTS),

@@ -42,10 +42,12 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
             draft.abandon(&operation);
             None
         }
+        // The records could not be read when helm had ended, so that its words say little: the API server was in
+        // trouble, and that is no fault of the release.
         RecordStatus::Failed => {
             let why = format!("helm marked revision {} as failed", record.revision).into();
             let reason = super::outcome::reason(operation.kind);
-            draft.reject(Rejection { operation: &operation, fault: Fault::Own, reason, why });
+            draft.reject(Rejection { operation: &operation, fault: Fault::Outside, reason, why });
             None
         }
         RecordStatus::Deployed

@@ -48,7 +48,9 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     }
     let why = match &outcome.ended {
         Ended::Succeeded => "helm ended without an error, but its records are still there".into(),
-        ended => words(ended, draft),
+        Ended::Failed(_) | Ended::TimedOut | Ended::Cancelled | Ended::Killed { .. } | Ended::NotStarted(_) => {
+            words(outcome, draft)
+        }
     };
     let account_missing = draft.snapshot.object.deleting
         && matches!(&outcome.ended, Ended::Failed(failure) if failure.class == FailureClass::AccountMissing);
@@ -74,7 +76,7 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     }) {
         draft.memory.inventory = Some(Inventory::new(payload.revision, payload.members.clone()));
     }
-    let why = words(&outcome.ended, draft);
+    let why = words(outcome, draft);
     match (&outcome.ended, record.map(|record| record.status)) {
         // Also where helm failed after its last write: the revision is there, and its objects are what counts.
         (_, Some(RecordStatus::Deployed)) => judging,
@@ -87,9 +89,13 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
         (Ended::NotStarted(failure) | Ended::Failed(failure), None) if failure.class.is_transient() => {
             hindered(draft, operation, failure)
         }
+        // Before its first write helm waits for nothing but the API server.
+        (Ended::TimedOut, None) => {
+            hindered(draft, operation, &Failure { class: FailureClass::Unreachable, message: why })
+        }
         (_, None) => refused(draft, operation, why),
         (
-            ended,
+            _,
             Some(
                 RecordStatus::Failed
                 | RecordStatus::Unknown
@@ -100,7 +106,7 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
         ) => {
             let past = draft.is_past(operation);
             let rejection =
-                Rejection { operation, fault: fault(ended), reason: reason(operation.kind), why: why.clone() };
+                Rejection { operation, fault: fault(outcome), reason: reason(operation.kind), why: why.clone() };
             draft.reject(rejection);
             if past { Because::Looking } else { failed(draft, operation, label, why) }
         }
@@ -166,22 +172,31 @@ pub(in crate::plan) fn reason(kind: OperationKind) -> &'static str {
     }
 }
 
-fn fault(ended: &Ended) -> Fault {
-    match ended {
+fn fault(outcome: &Outcome) -> Fault {
+    let told = outcome.awaited.as_ref().map(|why| why.fault);
+    match &outcome.ended {
+        Ended::Failed(failure) if failure.class == FailureClass::NotReady => told.unwrap_or(Fault::Own),
         Ended::Failed(failure) | Ended::NotStarted(failure) => failure.class.fault(),
-        Ended::TimedOut => Fault::Own,
+        // Nothing of the release was waited for: the API server did not answer helm.
+        Ended::TimedOut => told.unwrap_or(Fault::Outside),
         // By the kernel for want of memory, or by the end of a node; or helm could not make its last write: says
         // nothing about the release.
         Ended::Killed { .. } | Ended::Cancelled | Ended::Succeeded => Fault::Outside,
     }
 }
 
-fn words(ended: &Ended, draft: &Draft<'_>) -> Box<str> {
-    match ended {
-        Ended::Failed(failure) | Ended::NotStarted(failure) => failure.message.clone(),
-        Ended::TimedOut => format!("helm did not end within {}", draft.policy.timeout).into(),
-        Ended::Killed { signal } => format!("helm was ended by signal {signal}").into(),
-        Ended::Succeeded => "helm ended without an error, but left no deployed revision".into(),
-        Ended::Cancelled => "helm was told to end".into(),
+fn words(outcome: &Outcome, draft: &Draft<'_>) -> Box<str> {
+    let timeout = draft.policy.timeout;
+    match (&outcome.ended, &outcome.awaited) {
+        (Ended::Failed(failure), Some(why)) => format!("{}: {}", failure.message, why.text).into(),
+        (Ended::Failed(failure) | Ended::NotStarted(failure), _) => failure.message.clone(),
+        (Ended::TimedOut, Some(why)) => format!("helm did not end within {timeout}: {}", why.text).into(),
+        (Ended::TimedOut, None) => format!(
+            "helm did not end within {timeout} and waited for nothing of the release: no answer from the API server"
+        )
+        .into(),
+        (Ended::Killed { signal }, _) => format!("helm was ended by signal {signal}").into(),
+        (Ended::Succeeded, _) => "helm ended without an error, but left no deployed revision".into(),
+        (Ended::Cancelled, _) => "helm was told to end".into(),
     }
 }

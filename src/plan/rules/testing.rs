@@ -115,7 +115,12 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outc
             return hindered(draft, failure);
         }
         Ended::Failed(failure) | Ended::NotStarted(failure) => failure.class.fault(),
-        Ended::TimedOut => Fault::Own,
+        Ended::TimedOut if outcome.tests.as_ref().is_some_and(|run| run.failed.is_some()) => Fault::Own,
+        // No test was running: helm waited for the API server.
+        Ended::TimedOut => {
+            let message = "helm did not end, and no test was running: no answer from the API server".into();
+            return hindered(draft, &Failure { class: FailureClass::Unreachable, message });
+        }
     };
     let why = why(draft, outcome);
     draft.notes.push(Note::TestsFailed { revision: operation.revision, why: why.clone() });
@@ -154,7 +159,8 @@ fn why(draft: &Draft<'_>, outcome: &Outcome) -> Box<str> {
         (Ended::TimedOut, Some(test)) => format!("test {test}, and the attempt has no more than {timeout}").into(),
         (_, Some(test)) => format!("test {test}").into(),
         (Ended::Failed(failure) | Ended::NotStarted(failure), None) => failure.message.clone(),
-        (Ended::TimedOut, None) => format!("the tests did not end within the {timeout} of the attempt").into(),
-        (Ended::Succeeded | Ended::Cancelled | Ended::Killed { .. }, None) => "the tests failed".into(),
+        (Ended::Succeeded | Ended::Cancelled | Ended::Killed { .. } | Ended::TimedOut, None) => {
+            "the tests failed".into()
+        }
     }
 }

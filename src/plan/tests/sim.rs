@@ -94,7 +94,10 @@ pub(super) enum Left {
     Hook,
     Killed,
     Unnoticed,
+    /// Its time ran out over a hook.
     Stuck,
+    /// Its time ran out over a request.
+    Unanswered,
 }
 
 /// How far a run has come.

@@ -40,7 +40,7 @@ pub struct Proxy {
 /// What the connections share.
 struct Board {
     upstream: String,
-    client: HttpsClient<Incoming>,
+    client: HttpsClient<AnyBody>,
     rules: Mutex<Rules>,
     state: Mutex<State>,
 }
@@ -129,6 +129,7 @@ impl Board {
     /// Serves one request as the rules say; an error closes the connection.
     async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnyBody>, Fault> {
         let mut info = RequestInfo::of(&request);
+        let request = with_name(request, &mut info).await?;
         self.record(&mut info);
         let action = lock(&self.rules).act_on(&info);
         match action {
@@ -138,9 +139,9 @@ impl Board {
                 self.forward(request, &info, Shape::Plain).await
             }
             Some(Action::Reply { status, headers, body }) => reply(status, &headers, body),
-            Some(Action::ForwardThenReply { status, body }) => {
+            Some(Action::ForwardThenReply { status, headers, body }) => {
                 self.forward_and_lose(request, &info).await?;
-                reply(status, &[], body)
+                reply(status, &headers, body)
             }
             Some(Action::Drop) => Err("dropped by a rule".into()),
             Some(Action::ForwardThenDrop) => {
@@ -183,7 +184,7 @@ impl Board {
     }
 
     /// Lets the API server do it, and keeps the answer from the client.
-    async fn forward_and_lose(&self, request: Request<Incoming>, info: &RequestInfo) -> Result<(), Fault> {
+    async fn forward_and_lose(&self, request: Request<AnyBody>, info: &RequestInfo) -> Result<(), Fault> {
         let request = self.upstream_request(request)?;
         let response = self.client.request(request).await?;
         if info.verb != Verb::Watch {
@@ -194,7 +195,7 @@ impl Board {
 
     async fn forward(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<AnyBody>,
         info: &RequestInfo,
         shape: Shape,
     ) -> Result<Response<AnyBody>, Fault> {
@@ -213,7 +214,7 @@ impl Board {
     }
 
     /// The same request for the API server; the client's credentials go, the proxy has its own.
-    fn upstream_request(&self, request: Request<Incoming>) -> Result<Request<Incoming>, Fault> {
+    fn upstream_request(&self, request: Request<AnyBody>) -> Result<Request<AnyBody>, Fault> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         parts.uri = format!("{}{path}", self.upstream).parse::<Uri>()?;
@@ -224,6 +225,17 @@ impl Board {
         }
         Ok(Request::from_parts(parts, body))
     }
+}
+
+/// The path of a create has no name: it is in the object, which is read for it.
+async fn with_name(request: Request<Incoming>, info: &mut RequestInfo) -> Result<Request<AnyBody>, Fault> {
+    let (parts, body) = request.into_parts();
+    if info.verb != Verb::Create || info.name.is_some() {
+        return Ok(Request::from_parts(parts, body.map_err(Into::into).boxed()));
+    }
+    let body = body.collect().await?.to_bytes();
+    info.name_from(&body);
+    Ok(Request::from_parts(parts, full(body)))
 }
 
 /// An answer of the proxy's own.

@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("helm_works_through_the_proxy_and_is_counted", helm_works_through_the_proxy_and_is_counted),
     ("impersonated_user_has_only_its_rights", impersonated_user_has_only_its_rights),
     ("replies_come_so_often_and_no_more", replies_come_so_often_and_no_more),
+    ("creates_are_known_by_the_names_of_their_objects", creates_are_known_by_the_names_of_their_objects),
     ("writes_are_lost_before_and_after_they_happen", writes_are_lost_before_and_after_they_happen),
     ("bodies_break_off_and_answers_wait", bodies_break_off_and_answers_wait),
     ("watches_stream_are_held_and_cut", watches_stream_are_held_and_cut),
@@ -84,6 +85,14 @@ fn replies_come_so_often_and_no_more(sandbox: &Sandbox) -> Result<(), Failed> {
     check(seen == [200, 429, 429, 200] && rule.hits() == 2, format!("{seen:?}"))
 }
 
+fn creates_are_known_by_the_names_of_their_objects(sandbox: &Sandbox) -> Result<(), Failed> {
+    let proxy = Proxy::start(sandbox)?;
+    let rule = proxy.rule(Rule::new(|info| info.name.as_deref() == Some("named-two"), Action::status(500)));
+    let statuses = [create(&proxy, "named-one")?.status, create(&proxy, "named-two")?.status];
+    check(statuses == [201, 500] && rule.hits() == 1, format!("{statuses:?}"))?;
+    check(exists(sandbox, "named-one")? && !exists(sandbox, "named-two")?, "the object goes on as it came")
+}
+
 fn writes_are_lost_before_and_after_they_happen(sandbox: &Sandbox) -> Result<(), Failed> {
     let proxy = Proxy::start(sandbox)?;
     let calls = Arc::new(AtomicU64::new(0));
@@ -97,7 +106,8 @@ fn writes_are_lost_before_and_after_they_happen(sandbox: &Sandbox) -> Result<(),
     proxy.rule(Rule::on_write(3, Action::ForwardThenDrop));
     proxy.rule(Rule::on_write(4, Action::kill_before(call())));
     proxy.rule(Rule::on_write(5, Action::kill_after(call())));
-    proxy.rule(Rule::on_write(7, Action::ForwardThenReply { status: 504, body: "too late".into() }));
+    let too_late = Action::ForwardThenReply { status: 504, headers: Vec::new(), body: "too late".into() };
+    proxy.rule(Rule::on_write(7, too_late));
     // What the client hears, and whether it happened.
     let expected = [(true, true), (false, false), (false, true), (false, false), (false, true), (true, true)];
     for (position, (heard, happened)) in expected.into_iter().enumerate() {

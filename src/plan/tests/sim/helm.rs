@@ -131,7 +131,13 @@ impl World {
             Run::Left(Left::Hook) => self.finish(Ended::Failed(failure(FailureClass::Hook)), None),
             Run::Left(Left::Killed) => self.finish(Ended::Killed { signal: 9 }, None),
             Run::Left(Left::Unnoticed) => self.finish(Ended::Succeeded, None),
-            Run::Left(Left::Stuck) => self.finish(Ended::TimedOut, Some(RecordStatus::Failed)),
+            Run::Left(Left::Stuck) => {
+                self.finish(Ended::TimedOut, Some(RecordStatus::Failed));
+                if let Flight::Ended(outcome) = &mut self.flight {
+                    outcome.awaited = Some(Why::own("hook Job web-hook did not end"));
+                }
+            }
+            Run::Left(Left::Unanswered) => self.finish(Ended::TimedOut, None),
         }
     }
 
@@ -143,7 +149,7 @@ impl World {
             Run::Refused(class) | Run::Failed(class) => Ended::Failed(failure(class)),
             Run::Left(Left::Hook) => Ended::Failed(failure(FailureClass::Hook)),
             Run::Left(Left::Killed) => Ended::Killed { signal: 9 },
-            Run::Left(Left::Stuck) => Ended::TimedOut,
+            Run::Left(Left::Stuck | Left::Unanswered) => Ended::TimedOut,
         };
         self.finish(ended, None);
     }
@@ -168,6 +174,7 @@ impl World {
             ended,
             records: Some(self.records()),
             payload: self.newest().map(payload_of),
+            awaited: None,
             left_over: Vec::new(),
             definitions: Vec::new(),
             tests,

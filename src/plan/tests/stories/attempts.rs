@@ -239,6 +239,7 @@ fn a_rollback_that_helm_cannot_complete_is_repeated_to_the_same_target() {
         Run::Refused(FailureClass::Forbidden),
         Run::Refused(FailureClass::Unreachable),
         Run::Left(Left::Stuck),
+        Run::Left(Left::Unanswered),
     ] {
         let mut world = good_at(&["pink", "blue"]);
         world.policy.retries = 0;

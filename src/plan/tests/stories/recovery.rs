@@ -127,13 +127,13 @@ fn records_that_are_out_of_view_stop_everything_and_nothing_is_concluded() {
 
 #[test]
 fn a_run_without_a_result_is_counted_by_its_cause() {
-    for (left, own, live) in [(Left::Killed, 0, "blue"), (Left::Unnoticed, 0, "blue"), (Left::Stuck, 1, "blue")] {
+    for (left, own) in [(Left::Killed, 0), (Left::Unnoticed, 0), (Left::Unanswered, 0), (Left::Stuck, 1)] {
         let mut world = good_at(&["pink", "blue"]);
         world.want("red");
         world.script = vec![Run::Left(left)].into();
         world.run();
         assert_eq!((world.memory.failures.own, world.memory.failures.count), (own, 1), "{left:?}");
-        assert_eq!(world.live, Some(live), "{left:?}");
+        assert_eq!(world.live, Some("blue"), "{left:?}");
         world.wait();
         assert!(ends("red", &world.run().because), "{left:?} {:?}", world.last);
     }

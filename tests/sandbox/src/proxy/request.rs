@@ -2,6 +2,12 @@
 
 use hyper::header::USER_AGENT;
 use hyper::{Method, Request};
+use serde_json::Value;
+
+/// What an object in protobuf begins with.
+const PROTOBUF: &[u8] = b"k8s\0";
+/// The fields on the way to the name: the envelope's object, its metadata, the name.
+const NAME_IN_PROTOBUF: [u64; 3] = [2, 1, 1];
 
 /// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +36,7 @@ pub struct RequestInfo {
     /// The plural name of the resource; `discovery`, `openapi` or the first part of the path where there is none.
     pub resource: String,
     pub namespace: Option<String>,
+    /// That of the object for a create; none where the object has none yet.
     pub name: Option<String>,
     pub subresource: Option<String>,
 }
@@ -57,10 +64,51 @@ impl RequestInfo {
         }
     }
 
+    /// Takes the name from the object that is to be created.
+    pub(super) fn name_from(&mut self, body: &[u8]) {
+        self.name = if let Some(message) = body.strip_prefix(PROTOBUF) {
+            let name = NAME_IN_PROTOBUF.iter().try_fold(message, |message, number| field(message, *number));
+            name.and_then(|name| str::from_utf8(name).ok()).map(ToOwned::to_owned)
+        } else {
+            let object: Value = serde_json::from_slice(body).unwrap_or_default();
+            object["metadata"]["name"].as_str().map(ToOwned::to_owned)
+        };
+    }
+
     /// Tells whether the request is one that can change something.
     pub fn is_write(&self) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
     }
+}
+
+/// The bytes of a field of a message in protobuf, if it comes before any field that is no bytes.
+fn field(mut message: &[u8], number: u64) -> Option<&[u8]> {
+    loop {
+        let key = varint(&mut message)?;
+        if key & 7 != 2 {
+            return None;
+        }
+        let length = usize::try_from(varint(&mut message)?).ok()?;
+        let (value, rest) = message.split_at_checked(length)?;
+        if key >> 3 == number {
+            return Some(value);
+        }
+        message = rest;
+    }
+}
+
+/// Takes a number off the front, seven bits of it in each byte.
+fn varint(message: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = message.split_first()?;
+        *message = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 fn verb(method: &Method, query: &str, collection: bool) -> Verb {
@@ -140,5 +188,20 @@ mod tests {
         for (method, uri, expected) in cases {
             assert_eq!(read(method, uri), expected, "{uri}");
         }
+    }
+    #[test]
+    fn created_objects_are_named_in_both_encodings() {
+        let name = |body: &[u8]| {
+            let request = Request::builder().method(Method::POST).uri("/api/v1/namespaces/a/secrets").body(());
+            let mut info = RequestInfo::of(&request.expect("a request"));
+            info.name_from(body);
+            info.name
+        };
+        assert_eq!(name(br#"{"kind":"Secret","metadata":{"name":"web"}}"#).as_deref(), Some("web"));
+        assert_eq!(name(br#"{"metadata":{"generateName":"web-"}}"#), None);
+        let secret = b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret\x12\x07\x0a\x05\x0a\x03web";
+        assert_eq!(name(secret).as_deref(), Some("web"));
+        (4..secret.len()).for_each(|end| assert_eq!(name(&secret[..end]), None, "cut off at {end}"));
+        assert_eq!(name(b"k8s\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
     }
 }

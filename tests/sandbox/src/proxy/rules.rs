@@ -28,7 +28,7 @@ pub enum Action {
     /// The API server does it; the connection is closed instead of answered.
     ForwardThenDrop,
     /// The API server does it; the proxy answers something else.
-    ForwardThenReply { status: u16, body: Bytes },
+    ForwardThenReply { status: u16, headers: Vec<(String, String)>, body: Bytes },
     /// It is neither forwarded nor answered, until the client gives up.
     Hang,
     /// The answer breaks off after so many bytes of its body.
