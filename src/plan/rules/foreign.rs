@@ -8,6 +8,7 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
+    types::ReleaseDigest,
 };
 
 /// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
@@ -114,21 +115,44 @@ fn removed(draft: &mut Draft<'_>) {
     }
 }
 
-/// An emergency rollback by a person is not undone: what was rolled away from is quarantined.
+/// An emergency rollback by a person is not undone: what was rolled away from is quarantined. What was asked for since
+/// then is another thing, and is tried.
 fn respect(draft: &mut Draft<'_>, newest: &Record, there: Deployed, to: u32) {
     let (now, revision) = (draft.now(), newest.revision);
     draft.notes.push(Note::ManualRollback { revision, to });
-    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != there.digest.as_ref()) {
+    for (digest, version) in rolled_away_from(draft, revision, there.digest.as_ref()) {
         draft.memory.quarantine(Quarantined {
-            version: desired.version,
-            digest: desired.digest,
+            version,
+            digest,
             reason: Quarantined::BY_USER.into(),
             message: format!("somebody rolled back to revision {to}").into(),
             since: now,
         });
     }
+    // Where a person goes on to what they rolled away from before, their last word counts.
+    draft.memory.quarantined.retain(|entry| !entry.is_by_user() || Some(&entry.digest) != there.digest.as_ref());
     draft.memory.failures = Failures::default();
     if newest.status == RecordStatus::Deployed {
         draft.memory.deployed = Some(there);
     }
+}
+
+/// What the last revision of ours below `revision` deployed, with its version; and what is desired, where the last
+/// attempt tried it: its next one would undo the rollback as well.
+fn rolled_away_from(draft: &Draft<'_>, revision: u32, there: Option<&ReleaseDigest>) -> Vec<(ReleaseDigest, Box<str>)> {
+    let memory = &draft.memory;
+    let ours = draft.records().and_then(|records| {
+        let mut below = records.iter().rev().filter(|record| record.revision < revision);
+        below.find_map(|record| Some((record.revision, draft.digest_of(record)?)))
+    });
+    let good = memory.deployed.as_ref().filter(|good| good.revision < revision);
+    let good = good.and_then(|good| Some((good.revision, good.digest.as_ref()?)));
+    let left = ours.into_iter().chain(good).max_by_key(|(revision, _)| *revision).map(|(_, digest)| digest);
+    let last =
+        memory.attempts().rev().find(|entry| matches!(entry.action, OperationKind::Install | OperationKind::Upgrade));
+    let tried = last.and_then(|entry| entry.digest.as_ref());
+    let desired = memory.desired.as_ref().map(|desired| &desired.digest).filter(|desired| tried == Some(*desired));
+    let mut away: Vec<&ReleaseDigest> = left.into_iter().chain(desired).filter(|left| Some(*left) != there).collect();
+    away.dedup();
+    away.into_iter().map(|digest| (digest.clone(), draft.describe(revision, Some(digest)).version)).collect()
 }

@@ -108,6 +108,75 @@ fn a_manual_rollback_that_fails_is_completed_by_ours() {
 }
 
 #[test]
+fn what_was_asked_for_since_a_manual_rollback_is_tried() {
+    // Suspended, what is asked for since is known before the rollback is looked into.
+    for suspended in [false, true] {
+        let mut world = green();
+        world.policy.suspend = suspended;
+        if suspended {
+            world.run();
+        }
+        world.manual_rollback(2, RecordStatus::Deployed);
+        if suspended {
+            world.run();
+        }
+        world.want("red");
+        if suspended {
+            world.run();
+        }
+        world.policy.suspend = false;
+        let because = rests_after(&mut world, &[(Upgrade, Some("red"))]);
+        assert!(ends("red", &because), "{because:?}");
+        assert!(world.memory.quarantine_of(&digest("green")).is_some(), "that is what was rolled away from");
+    }
+}
+
+#[test]
+fn a_manual_rollback_from_an_attempt_that_is_judged_rejects_that_attempt() {
+    for (wanted, runs) in [("red", vec![]), ("pink", vec![(Upgrade, Some("pink"))])] {
+        let mut world = green();
+        world.policy.max_history = 9;
+        world.health.insert("red", Sick::Slow(Fault::Own));
+        world.want("red");
+        world.run();
+        if wanted != "red" {
+            world.want(wanted);
+        }
+        world.manual_rollback(2, RecordStatus::Deployed);
+        let because = rests_after(&mut world, &[vec![(Upgrade, Some("red"))], runs].concat());
+        assert!(world.memory.quarantine_of(&digest("red")).is_some_and(|q| q.is_by_user()), "{because:?}");
+        assert_eq!(world.memory.quarantined.len(), 1);
+    }
+}
+
+#[test]
+fn a_manual_rollback_after_an_automatic_one_also_ends_the_attempts_that_were_left() {
+    let mut world = green();
+    world.policy.max_history = 9;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("green"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    world.later(9000);
+    assert_eq!(world.live, Some("blue"));
+    // Forward again: the last word of the person counts.
+    world.manual_rollback(3, RecordStatus::Deployed);
+    world.run();
+    assert!(world.memory.quarantine_of(&digest("green")).is_none());
+}
+
+#[test]
+fn a_manual_rollback_is_respected_although_status_was_lost() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    world.memory = Memory::default();
+    let because = rests_after(&mut world, &[]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+}
+
+#[test]
 fn a_manual_uninstall_is_installed_again() {
     for keep in [false, true] {
         let mut world = green();
