@@ -6,7 +6,8 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{
-        Cause, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus, UpgradeFailure,
+        Cause, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus, Records,
+        UpgradeFailure,
     },
 };
 
@@ -28,7 +29,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if !failed && !displaced {
         return None;
     }
-    let target = draft.memory.way_back(draft.records()?, newest.revision)?.revision;
+    let records = draft.records()?;
+    let target = destination(draft, records).or_else(|| draft.memory.way_back(records, newest.revision))?.revision;
     let (label, why) = (draft.desired_label(), held.map_or_else(|| draft.last_failure(), |held| held.message.clone()));
     let until = draft.rollback_due();
     if draft.now() < until {
@@ -41,6 +43,15 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         decision.because = Because::RollingBack { label, why, to: target };
     }
     Some(decision)
+}
+
+/// Where a rollback by a person was going that did not get there: it is completed, although something newer was good.
+fn destination<'r>(draft: &Draft<'_>, records: &'r Records) -> Option<&'r Record> {
+    let ours =
+        |entry: &&HistoryEntry| entry.action == OperationKind::Rollback && entry.result != HistoryResult::External;
+    let last = draft.memory.history.iter().rev().find(|entry| !ours(entry))?;
+    let digest = last.digest.as_ref().filter(|_| last.action == OperationKind::Rollback)?;
+    records.iter().rev().find(|record| record.is_verified() && draft.digest_of(record) == Some(digest))
 }
 
 fn is_rollback(draft: &Draft<'_>, record: &Record) -> bool {

@@ -12,7 +12,7 @@ use crate::{
     release::{
         Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
         Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
-        Records, Snapshot, Spec, TestRun, View, Why,
+        Records, Snapshot, Spec, TestRun, View, Why, rollback_told_by, unlocked_description,
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
@@ -62,7 +62,8 @@ fn owner() -> OwnerId {
 fn payload_of(revision: &Revision) -> Payload {
     Payload {
         revision: revision.record.revision,
-        action: revision.action,
+        action: rollback_told_by(&revision.description)
+            .map_or(ForeignAction::Upgrade, |to| ForeignAction::Rollback { to }),
         chart: "unicorn".into(),
         version: inputs(revision.colour).version,
         app_version: revision.colour.into(),
@@ -110,7 +111,8 @@ pub(super) enum Stage {
 pub(super) struct Revision {
     pub(super) record: Record,
     pub(super) colour: Colour,
-    pub(super) action: ForeignAction,
+    /// In the words of helm before 4.3, which has none but these for a rollback.
+    pub(super) description: String,
 }
 
 /// What a pass decided.
@@ -308,7 +310,11 @@ impl World {
                     self.record(*revision).cleared = Some(*revision);
                 }
             }
-            Action::Unlock { revision } => self.record(*revision).status = RecordStatus::Failed,
+            Action::Unlock { revision } => {
+                self.record(*revision).status = RecordStatus::Failed;
+                let unlocked = self.revisions.iter_mut().find(|r| r.record.revision == *revision).unwrap();
+                unlocked.description = unlocked_description(&unlocked.description, "helm died");
+            }
         }
     }
 

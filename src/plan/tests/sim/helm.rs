@@ -17,10 +17,10 @@ impl World {
         }
     }
 
-    pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, action: ForeignAction) {
+    pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, description: &str) {
         self.counter = self.counter.max(self.next() - 1) + 1;
         let record = Record { revision: self.counter, status, written: self.now.as_second(), ..labels.clone() };
-        self.revisions.push(Revision { record, colour, action });
+        self.revisions.push(Revision { record, colour, description: description.to_owned() });
     }
 
     /// The run under way goes one step further. False when only its end is left.
@@ -78,7 +78,7 @@ impl World {
                 let allowed = matches!(newest, None | Some(RecordStatus::Failed | RecordStatus::Uninstalled));
                 assert!(allowed, "helm refuses to install over {newest:?}");
                 let colour = colour(operation.digest.as_ref().unwrap());
-                self.create(RecordStatus::PendingInstall, colour, &labels, ForeignAction::Upgrade);
+                self.create(RecordStatus::PendingInstall, colour, &labels, "Initial install underway");
             }
             OperationKind::Upgrade => {
                 let deployed = self.records().deployed().is_some();
@@ -86,15 +86,15 @@ impl World {
                 assert!(deployed || last, "helm has nothing to upgrade: {newest:?}");
                 self.prune(None);
                 let colour = colour(operation.digest.as_ref().unwrap());
-                self.create(RecordStatus::PendingUpgrade, colour, &labels, ForeignAction::Upgrade);
+                self.create(RecordStatus::PendingUpgrade, colour, &labels, "Preparing upgrade");
             }
             OperationKind::Rollback => {
                 self.prune(operation.target);
                 let to = operation.target.unwrap();
                 let target = self.revisions.iter().find(|r| r.record.revision == to);
                 let target = target.expect("the way back was pruned").clone();
-                let action = ForeignAction::Rollback { to };
-                self.create(RecordStatus::PendingRollback, target.colour, &target.record, action);
+                let description = format!("Rollback to {to}");
+                self.create(RecordStatus::PendingRollback, target.colour, &target.record, &description);
             }
             OperationKind::Test => {}
             OperationKind::Uninstall => {
@@ -178,7 +178,7 @@ impl World {
     pub(in super::super) fn manual_upgrade(&mut self, colour: Colour, status: RecordStatus) {
         let labels = self.newest().unwrap().record.clone();
         self.supersede_for(status);
-        self.create(status, colour, &labels, ForeignAction::Upgrade);
+        self.create(status, colour, &labels, "Preparing upgrade");
         self.live = Some(colour);
     }
 
@@ -186,7 +186,7 @@ impl World {
     pub(in super::super) fn manual_rollback(&mut self, to: u32, status: RecordStatus) {
         let target = self.revisions.iter().find(|r| r.record.revision == to).unwrap().clone();
         self.supersede_for(status);
-        self.create(status, target.colour, &target.record, ForeignAction::Rollback { to });
+        self.create(status, target.colour, &target.record, &format!("Rollback to {to}"));
         self.live = Some(target.colour);
     }
 

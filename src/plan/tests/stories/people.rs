@@ -3,7 +3,7 @@
 use super::{super::sim::*, *};
 use crate::{
     plan::Note,
-    release::{Claim, FailureClass, Fault, ForeignAction, Memory, Record, RecordStatus},
+    release::{Claim, FailureClass, Fault, Memory, Record, RecordStatus},
 };
 
 const GREEN: [(OperationKind, Option<Colour>); 3] =
@@ -177,6 +177,34 @@ fn a_manual_rollback_is_respected_although_status_was_lost() {
 }
 
 #[test]
+fn a_manual_rollback_that_died_is_completed_and_never_upgraded_over() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::PendingRollback);
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+    world.wait();
+    let because = rests_after(&mut world, &[(Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    assert_eq!(world.live, Some("blue"));
+}
+
+#[test]
+fn a_manual_rollback_that_failed_is_completed_to_where_it_was_going_however_many_tries_that_takes() {
+    let mut world = green();
+    world.policy.max_history = 9;
+    world.want("red");
+    world.run();
+    // Past green, which was good as well.
+    world.manual_rollback(2, RecordStatus::Failed);
+    world.script = vec![Run::Failed(FailureClass::Hook), Run::Left(Left::Hook)].into();
+    world.run();
+    (0..3).for_each(|_| drop(world.wait()));
+    let runs = [vec![(Upgrade, Some("red"))], vec![(Rollback, Some("blue")); 3]].concat();
+    let because = rests_after(&mut world, &runs);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+}
+
+#[test]
 fn a_manual_uninstall_is_installed_again() {
     for keep in [false, true] {
         let mut world = green();
@@ -243,7 +271,7 @@ fn a_release_of_somebody_else_is_refused() {
         cleared: None,
         written: 0,
     };
-    world.revisions.push(Revision { record, colour: "alien", action: ForeignAction::Upgrade });
+    world.revisions.push(Revision { record, colour: "alien", description: "Install complete".into() });
     world.live = Some("alien");
     let because = rests(&mut world, &[]);
     assert_eq!(because, Because::NotOurs { revision: 1 });
