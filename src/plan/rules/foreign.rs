@@ -8,18 +8,28 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
-    types::ReleaseDigest,
+    types::{Duration, ReleaseDigest},
 };
 
-/// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
-/// for one step is five minutes, and a step is what lies between two writes of a record.
-pub(super) const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
+/// How long the record of a stranger's process may stand still at least before the process counts as dead. helm's own
+/// default for one step is five minutes, and a step is what lies between two writes of a record.
+const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a stranger's step gets on top of `spec.timeout`, for the end of the step and for clocks that differ.
+const STRANGER_EXTRA: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a record last written at `written`, in seconds since 1970, counts as left by a dead process.
-pub(super) fn goes_stale(written: i64) -> Timestamp {
+///
+/// A record stands still while helm waits for objects or for a hook. So this assumes that nobody gives a step of a run
+/// by hand more than 15 minutes, or more than this release gets from its own spec: a chart that needs long is known to
+/// need long. Whoever gives more than that sets `spec.suspend` first. Nothing else that is at hand tells a process that
+/// waits from a dead one: a hook stays `Running` in the record of either, and objects that are not ready stay so.
+fn goes_stale(written: i64, timeout: Duration) -> Timestamp {
+    let step = SignedDuration::try_from(timeout.as_std()).unwrap_or(STRANGER_STALE);
+    let still = STRANGER_STALE.max(step.saturating_add(STRANGER_EXTRA));
     Timestamp::from_second(written)
         .ok()
-        .and_then(|written| written.checked_add(STRANGER_STALE).ok())
+        .and_then(|written| written.checked_add(still).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -43,7 +53,7 @@ pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
         | RecordStatus::Superseded
         | RecordStatus::Failed => true,
     };
-    let stale = goes_stale(newest.written);
+    let stale = goes_stale(newest.written, draft.policy.timeout);
     (!ours && draft.now() < stale).then_some(stale)
 }
 
