@@ -204,6 +204,51 @@ fn a_manual_rollback_that_failed_is_completed_to_where_it_was_going_however_many
     assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
 }
 
+/// Somebody deletes the record of the newest revision.
+fn delete_newest(world: &mut World) {
+    world.revisions.pop();
+    world.counter = world.newest().unwrap().record.revision;
+}
+
+#[test]
+fn a_number_that_is_given_again_after_its_record_was_deleted_is_judged_anew() {
+    let mut world = green();
+    delete_newest(&mut world);
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn a_number_that_is_given_again_after_its_record_was_deleted_is_tested_anew() {
+    let mut world = green();
+    world.policy.test.enabled = true;
+    world.want("pink");
+    world.run();
+    delete_newest(&mut world);
+    world.policy.retries = 0;
+    world.want("red");
+    world.script = vec![Run::Good, Run::Failed(FailureClass::Hook)].into();
+    let pink = [(Upgrade, Some("pink")), (OperationKind::Test, Some("pink"))];
+    let red = [(Upgrade, Some("red")), (OperationKind::Test, Some("red")), (Rollback, Some("green"))];
+    let because = rests_after(&mut world, &[&pink[..], &red].concat());
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn a_strangers_revision_with_the_number_of_one_that_was_good_is_not_taken_for_that_one() {
+    let mut world = green();
+    world.crash();
+    delete_newest(&mut world);
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    assert_eq!(world.newest().unwrap().record.revision, 3);
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+    assert!(world.notes.contains(&Note::ManualUpgrade { revision: 3 }), "{:?}", world.notes);
+}
+
 #[test]
 fn a_manual_uninstall_is_installed_again() {
     for keep in [false, true] {
