@@ -76,9 +76,7 @@ impl<'a> Draft<'a> {
         record.is_stamped_by(&self.owner)
             || self.memory.operation.as_ref().is_some_and(|operation| self.wrote(operation, record))
             || (self.is_good(record) && self.names_us(record))
-            || self
-                .entry_of(record)
-                .is_some_and(|entry| entry.action == OperationKind::Rollback && entry.digest == record.digest)
+            || self.entry_of(record).is_some_and(|entry| entry.action == OperationKind::Rollback)
     }
 
     /// Whether a record was written by the run of an operation, and not by somebody who was there first.
@@ -114,9 +112,9 @@ impl<'a> Draft<'a> {
         self.records().is_some_and(|records| records.iter().any(|record| self.names_us(record)))
     }
 
-    /// What history tells of a record. Revisions begin anew after an uninstall, so an older entry may mean another one.
+    /// What history tells of a record.
     pub(super) fn entry_of(&self, record: &Record) -> Option<&HistoryEntry> {
-        self.memory.entry(record.revision).filter(|entry| record.written >= entry.start.as_second())
+        self.memory.entry_of(record)
     }
 
     /// The newest revision, where it is the one that was last judged good and is still there.
@@ -208,9 +206,7 @@ impl<'a> Draft<'a> {
         // The labels of a rollback are those of its target, its number among them.
         let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
         let planned = self.operation(kind, Cause::Retry, target);
-        // It began when helm wrote the record: history is matched with records by that.
-        let started = Timestamp::from_second(newest.written).unwrap_or(planned.started).min(planned.started);
-        Operation { revision: newest.revision, digest: Some(digest), started, ..planned }
+        Operation { revision: newest.revision, digest: Some(digest), ..planned }
     }
 
     pub(super) fn operation(&self, kind: OperationKind, cause: Cause, target: Option<u32>) -> Operation {

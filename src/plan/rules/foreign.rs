@@ -114,10 +114,29 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 
 /// The release was there, and was removed without our doing.
 fn removed(draft: &mut Draft<'_>) {
+    let (now, gone) = (draft.now(), draft.newest().is_none());
     draft.memory.tested = None;
-    if let Some(deployed) = draft.memory.deployed.take() {
-        let now = draft.now();
-        draft.tell(OperationKind::Uninstall, deployed, now);
+    if let Some(ours) = draft.memory.open_removal() {
+        if gone {
+            ours.result = HistoryResult::Succeeded;
+        }
+        return;
+    }
+    // Also of what never became good: the next revision of its number is another one.
+    let made = draft
+        .memory
+        .attempts_since_removal()
+        .find(|entry| matches!(entry.result, HistoryResult::Succeeded | HistoryResult::Failed));
+    let bad = made.map(|entry| Deployed {
+        revision: entry.revision,
+        chart: entry.chart.clone(),
+        version: entry.version.clone(),
+        app_version: "".into(),
+        digest: entry.digest.clone(),
+        since: now,
+    });
+    if let Some(there) = draft.memory.deployed.take().or(bad) {
+        draft.tell(OperationKind::Uninstall, there, now);
         draft.memory.inventory = None;
         // Revisions may begin anew, so a number that was told of means nothing any more.
         draft.memory.handled.foreign = None;

@@ -128,6 +128,8 @@ pub(super) struct Reached {
 #[expect(clippy::struct_excessive_bools, reason = "each is a condition of the surroundings that a story sets alone")]
 pub(super) struct World {
     pub(super) now: Timestamp,
+    /// How many seconds the clock of the operator is ahead of that of the API server.
+    pub(super) ahead: i64,
     pub(super) object: Object,
     pub(super) policy: Policy,
     pub(super) invalid: bool,
@@ -159,6 +161,7 @@ impl World {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Self {
             now: start,
+            ahead: 0,
             object: Object {
                 namespace: "apps".into(),
                 name: "unicorn".into(),
@@ -216,6 +219,11 @@ impl World {
 
     pub(super) fn newest(&self) -> Option<&Revision> {
         self.revisions.last()
+    }
+
+    /// As the API server dates what is written, in seconds since 1970.
+    pub(super) fn server_second(&self) -> i64 {
+        self.now.as_second() - self.ahead
     }
 
     fn next(&self) -> u32 {

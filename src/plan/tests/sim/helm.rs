@@ -19,7 +19,7 @@ impl World {
 
     pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, description: &str) {
         self.counter = self.counter.max(self.next() - 1) + 1;
-        let record = Record { revision: self.counter, status, written: self.now.as_second(), ..labels.clone() };
+        let record = Record { revision: self.counter, status, written: self.server_second(), ..labels.clone() };
         self.revisions.push(Revision { record, colour, description: description.to_owned() });
     }
 
@@ -98,7 +98,7 @@ impl World {
             }
             OperationKind::Test => {}
             OperationKind::Uninstall => {
-                let now = self.now.as_second();
+                let now = self.server_second();
                 let record = &mut self.revisions.last_mut().expect("nothing to uninstall").record;
                 record.status = RecordStatus::Uninstalling;
                 record.written = now;
@@ -150,7 +150,7 @@ impl World {
 
     pub(super) fn finish(&mut self, ended: Ended, status: Option<RecordStatus>) {
         let Some((operation, stage)) = self.running.take() else { return };
-        let now = self.now.as_second();
+        let now = self.server_second();
         if operation.kind == OperationKind::Uninstall {
             if status == Some(RecordStatus::Deployed) {
                 self.manual_uninstall();

@@ -280,7 +280,7 @@ fn a_strangers_process_is_waited_for_and_unlocked_when_it_is_dead() {
 fn a_strangers_removal_is_waited_for_and_completed_when_it_is_dead() {
     let mut world = green();
     world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalling;
-    world.revisions.last_mut().unwrap().record.written = world.now.as_second();
+    world.revisions.last_mut().unwrap().record.written = world.server_second();
     let plan = world.run();
     assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
     world.wait();
