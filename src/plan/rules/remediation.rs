@@ -6,8 +6,8 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{
-        Cause, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus, Records,
-        UpgradeFailure,
+        Cause, Failures, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
+        Records, UpgradeFailure,
     },
 };
 
@@ -96,6 +96,13 @@ pub(super) fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> 
 pub(super) fn quarantined(draft: &mut Draft<'_>) -> Option<Decision> {
     let inputs = draft.inputs()?;
     draft.memory.quarantine_of(&inputs.digest)?;
+    if draft.newest().is_none_or(|newest| newest.status == RecordStatus::Uninstalled) {
+        // Somebody removed the release, and with it all that was good: there is nothing left to protect. What fails now
+        // fails as a first install, which has its own delays and is never quarantined.
+        draft.memory.quarantined.retain(|entry| entry.digest != inputs.digest);
+        draft.memory.failures = Failures::default();
+        return None;
+    }
     Decision::idle(state(draft))
 }
 

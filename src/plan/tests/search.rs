@@ -168,13 +168,14 @@ fn comes_to_rest(world: &World) {
         let reached = world.run();
         match reached.wake {
             Wake::Never => {
-                let stable = matches!(
-                    reached.because,
-                    Because::Good { .. }
-                        | Because::RolledBackByUser { .. }
-                        | Because::RolledBack { .. }
-                        | Because::AttemptFailed { next: crate::plan::Next::Quarantined, .. }
-                );
+                let stable = world.live.is_some()
+                    && matches!(
+                        reached.because,
+                        Because::Good { .. }
+                            | Because::RolledBackByUser { .. }
+                            | Because::RolledBack { .. }
+                            | Because::AttemptFailed { next: crate::plan::Next::Quarantined, .. }
+                    );
                 assert!(stable, "{:?}\n{:#?}", reached.because, world.snapshot());
                 return;
             }

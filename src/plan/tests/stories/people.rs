@@ -266,6 +266,47 @@ fn a_manual_uninstall_is_installed_again() {
 }
 
 #[test]
+fn a_manual_uninstall_of_what_was_rolled_back_is_installed_again_whoever_rolled_back() {
+    for by_user in [false, true] {
+        let mut world = green();
+        world.policy.retries = 0;
+        let mut runs = Vec::new();
+        if by_user {
+            world.manual_rollback(2, RecordStatus::Deployed);
+        } else {
+            world.health.insert("red", Sick::Broken(Fault::Own));
+            world.want("red");
+            runs = vec![(Upgrade, Some("red")), (Rollback, Some("green"))];
+        }
+        world.run();
+        world.manual_uninstall();
+        runs.push((Install, Some(world.want)));
+        // What is installed is broken still: it is watched, and not installed again and again.
+        for _ in 0..5 {
+            world.later(60);
+        }
+        rests_after(&mut world, &runs);
+        world.health.clear();
+        let because = rests_after(&mut world, &runs);
+        assert!(ends(world.want, &because), "{because:?}");
+    }
+}
+
+#[test]
+fn a_removal_that_kept_the_history_is_undone_by_a_rollback_where_the_desired_version_is_not_tried() {
+    let mut world = green();
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalled;
+    world.live = None;
+    let runs = [(Upgrade, Some("red")), (Rollback, Some("green")), (Rollback, Some("green"))];
+    let because = rests_after(&mut world, &runs);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
 fn a_strangers_process_is_waited_for_and_unlocked_when_it_is_dead() {
     let mut world = green();
     world.manual_upgrade("alien", RecordStatus::PendingUpgrade);
