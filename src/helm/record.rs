@@ -5,6 +5,7 @@
 //! fields that this room does not.
 
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     io::{Read as _, Write as _},
     ops::Range,
@@ -15,15 +16,13 @@ use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::release::{ForeignAction, RecordStatus};
+use crate::release::{ForeignAction, RecordStatus, rollback_told_by, unlocked_description};
 
 /// Longest unpacked record, in bytes. A Secret holds 1 MiB packed; text of charts packs ten to one, so this is reached
 /// only by what was made to be.
 const UNPACKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// What gzip begins with. helm reads records without it too.
 const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
-/// helm's words for a rollback, which is all that helm 3 tells of it.
-const ROLLBACK_TO: &str = "Rollback to ";
 
 /// The data of a record cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -106,17 +105,21 @@ pub fn foreign_action(payload: &Payload) -> ForeignAction {
     payload.rollback_to.map_or(ForeignAction::Upgrade, |to| ForeignAction::Rollback { to })
 }
 
-/// The same record with status `failed` and another description: a lock that a dead helm left, taken away.
+/// The same record with status `failed` and a description that says `why`: a lock that a dead helm left, taken away.
+/// Where helm's own description tells of a rollback, it goes on telling that.
 ///
 /// helm finds the deployed revision by label and all else by payload, so the label `status` has to be set with it.
-pub fn unlock(data: &[u8], description: &str) -> Result<Vec<u8>, RecordError> {
+pub fn unlock(data: &[u8], why: &str) -> Result<Vec<u8>, RecordError> {
     let json = unpack(data)?;
     let text = str::from_utf8(&json).map_err(|_| RecordError::NoStatus)?;
     let release: LockedRelease<'_> = serde_json::from_str(text).map_err(RecordError::Json)?;
     let info: LockedInfo<'_> = serde_json::from_str(release.info.get()).map_err(RecordError::Json)?;
     let status = info.status.ok_or(RecordError::NoStatus)?;
     let status_json = format!("{:?}", RecordStatus::Failed.as_str());
-    let description_json = serde_json::to_string(description).map_err(RecordError::Json)?;
+    let before: Option<Cow<'_, str>> =
+        info.description.map(|old| serde_json::from_str(old.get())).transpose().map_err(RecordError::Json)?;
+    let description = unlocked_description(before.as_deref().unwrap_or_default(), why);
+    let description_json = serde_json::to_string(&description).map_err(RecordError::Json)?;
     let mut edits = match info.description {
         Some(old) => vec![(span(text, status), status_json), (span(text, old), description_json)],
         None => vec![(span(text, status), format!("{status_json},\"description\":{description_json}"))],
@@ -240,7 +243,7 @@ impl From<Release> for Payload {
         let Release { version, info, chart, manifest, hooks, apply_method } = release;
         // helm before 4.3 leaves only its words, which a user may write as well; nothing better is known.
         let told = Some(info.rollback_revision).filter(|to| *to > 0);
-        let rollback_to = told.or_else(|| info.description.strip_prefix(ROLLBACK_TO)?.parse().ok());
+        let rollback_to = told.or_else(|| rollback_told_by(&info.description));
         Self {
             revision: version,
             status: RecordStatus::parse(&info.status),
@@ -343,8 +346,23 @@ mod tests {
         let unlocked = unpack(&unlock(&stored(HELM_3), "ended \"early\"").unwrap()).unwrap();
         let expected = HELM_3
             .replace(r#""status":"deployed""#, r#""status":"failed""#)
-            .replace(r#""Rollback to 2""#, r#""ended \"early\"""#);
+            .replace(r#""Rollback to 2""#, r#""Rollback to 2; ended \"early\"""#);
         assert_eq!(String::from_utf8(unlocked).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_rollback_that_was_unlocked_is_still_read_as_a_rollback() {
+        let once = unlock(&stored(HELM_3), "helm died").unwrap();
+        let twice = unlock(&once, "helm died").unwrap();
+        for unlocked in [once, twice] {
+            let payload = decode(&unlocked).unwrap();
+            assert_eq!(payload.status, RecordStatus::Failed);
+            assert_eq!(foreign_action(&payload), ForeignAction::Rollback { to: 2 });
+        }
+        let upgrade =
+            unlock(&stored(r#"{"info":{"status":"pending-upgrade","description":"Preparing upgrade"}}"#), "helm died")
+                .unwrap();
+        assert_eq!(foreign_action(&decode(&upgrade).unwrap()), ForeignAction::Upgrade);
     }
 
     #[test]

@@ -75,10 +75,8 @@ impl<'a> Draft<'a> {
     pub(super) fn is_ours(&self, record: &Record) -> bool {
         record.is_stamped_by(&self.owner)
             || self.memory.operation.as_ref().is_some_and(|operation| self.wrote(operation, record))
-            || self.memory.deployed.as_ref().is_some_and(|d| d.revision == record.revision && self.names_us(record))
-            || self
-                .entry_of(record)
-                .is_some_and(|entry| entry.action == OperationKind::Rollback && entry.digest == record.digest)
+            || (self.is_good(record) && self.names_us(record))
+            || self.entry_of(record).is_some_and(|entry| entry.action == OperationKind::Rollback)
     }
 
     /// Whether a record was written by the run of an operation, and not by somebody who was there first.
@@ -114,15 +112,33 @@ impl<'a> Draft<'a> {
         self.records().is_some_and(|records| records.iter().any(|record| self.names_us(record)))
     }
 
-    /// What history tells of a record. Revisions begin anew after an uninstall, so an older entry may mean another one.
+    /// What history tells of a record.
     pub(super) fn entry_of(&self, record: &Record) -> Option<&HistoryEntry> {
-        self.memory.entry(record.revision).filter(|entry| record.written >= entry.start.as_second())
+        self.memory.entry_of(record)
     }
 
     /// The newest revision, where it is the one that was last judged good and is still there.
     pub(super) fn at_good(&self) -> Option<&'a Record> {
         let newest = self.newest().filter(|newest| newest.status == RecordStatus::Deployed)?;
-        self.memory.deployed.as_ref().filter(|deployed| deployed.revision == newest.revision).map(|_| newest)
+        self.is_good(newest).then_some(newest)
+    }
+
+    /// Whether a record is that of the revision which was last judged good. Where somebody deleted that one, its number
+    /// is given again: to something else.
+    fn is_good(&self, record: &Record) -> bool {
+        self.memory.deployed.as_ref().is_some_and(|good| {
+            good.revision == record.revision && (good.digest.is_none() || good.digest == record.digest)
+        })
+    }
+
+    /// Forgets what is known of a revision whose number is given again: the release was removed, or somebody deleted the
+    /// newest records.
+    fn forget_from(&mut self, revision: u32) {
+        let memory = &mut self.memory;
+        memory.deployed.take_if(|good| good.revision >= revision);
+        memory.tested.take_if(|tested| tested.revision >= revision);
+        memory.inventory.take_if(|inventory| inventory.revision >= revision);
+        memory.handled.foreign.take_if(|told| *told >= revision);
     }
 
     /// Inputs other than `bad` that nothing was tried with so far: the better repair, if they are there.
@@ -170,9 +186,8 @@ impl<'a> Draft<'a> {
             // What is planned with a slot in hand is what runs; nothing planned before counts.
             Flight::Granted | Flight::Running { .. } | Flight::Ended(_) => {
                 let (kind, target) = (operation.kind, operation.target);
-                if kind == OperationKind::Install {
-                    // Revisions may begin anew: what was tested under such a number is gone.
-                    self.memory.tested = None;
+                if matches!(kind, OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback) {
+                    self.forget_from(operation.revision);
                 }
                 self.memory.operation = Some(operation.clone());
                 (Action::Start(operation), Because::Running { kind, label, target })
@@ -191,9 +206,7 @@ impl<'a> Draft<'a> {
         // The labels of a rollback are those of its target, its number among them.
         let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
         let planned = self.operation(kind, Cause::Retry, target);
-        // It began when helm wrote the record: history is matched with records by that.
-        let started = Timestamp::from_second(newest.written).unwrap_or(planned.started).min(planned.started);
-        Operation { revision: newest.revision, digest: Some(digest), started, ..planned }
+        Operation { revision: newest.revision, digest: Some(digest), ..planned }
     }
 
     pub(super) fn operation(&self, kind: OperationKind, cause: Cause, target: Option<u32>) -> Operation {

@@ -107,6 +107,12 @@ impl HistoryEntry {
     fn is_attempt(&self) -> bool {
         self.revision > 0 && self.result != HistoryResult::External
     }
+
+    /// Nothing was left of the release: after it revisions may begin anew.
+    fn is_removal(&self) -> bool {
+        self.action == OperationKind::Uninstall
+            && matches!(self.result, HistoryResult::Succeeded | HistoryResult::External)
+    }
 }
 
 impl Deployed {
@@ -236,7 +242,8 @@ impl Memory {
         }
         self.history.push(entry);
         while self.history.len() > HISTORY_MAX {
-            let told = self.history.iter().position(|entry| !entry.is_attempt());
+            // A removal stays as long as what it divides from the rest: it goes as the oldest.
+            let told = self.history.iter().position(|entry| !entry.is_attempt() && !entry.is_removal());
             self.history.remove(told.unwrap_or(0));
         }
     }
@@ -251,9 +258,23 @@ impl Memory {
         records.iter().rev().find(|record| record.revision < below && record.is_verified() && !refused(record))
     }
 
-    /// The last attempt that made a revision.
-    pub fn entry(&self, revision: u32) -> Option<&HistoryEntry> {
-        self.attempts().rev().find(|entry| entry.revision == revision)
+    /// Attempts of ours at the release that is there, newest first. No clock is asked: that of the API server, which
+    /// dates records, is another one than ours.
+    pub fn attempts_since_removal(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.iter().rev().take_while(|entry| !entry.is_removal()).filter(|entry| entry.is_attempt())
+    }
+
+    /// The last attempt that made a record: the same number may have been given to something else before, or since.
+    pub fn entry_of(&self, record: &Record) -> Option<&HistoryEntry> {
+        self.attempts_since_removal()
+            .find(|entry| entry.revision == record.revision)
+            .filter(|entry| entry.digest == record.digest)
+    }
+
+    /// The last uninstall of ours that nobody saw the end of, where it is the last thing that was done.
+    pub fn open_removal(&mut self) -> Option<&mut HistoryEntry> {
+        let last = self.history.iter_mut().rev().find(|entry| entry.is_attempt())?;
+        (last.action == OperationKind::Uninstall && !last.is_removal()).then_some(last)
     }
 
     /// The members of a revision, if they are known and all of them.

@@ -28,7 +28,7 @@ pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Mem
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
     ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record,
-    RecordStatus, Records,
+    RecordStatus, Records, rollback_told_by, unlocked_description,
 };
 pub use snapshot::{
     Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,

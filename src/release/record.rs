@@ -202,6 +202,26 @@ pub enum ForeignAction {
     Unreadable,
 }
 
+/// helm's words for a rollback, which is all that helm 3, and helm 4 before 4.3, tell of it.
+const ROLLBACK_TO: &str = "Rollback to ";
+/// What comes between those words and ours on a record that was unlocked.
+const AND_THEN: &str = "; ";
+
+/// The revision that a record goes back to, where its description says so in helm's words.
+pub fn rollback_told_by(description: &str) -> Option<u32> {
+    let rest = description.strip_prefix(ROLLBACK_TO)?;
+    rest.split_once(AND_THEN).map_or(rest, |(to, _)| to).parse().ok()
+}
+
+/// The description of a record that is unlocked. That it was a rollback stays told: nothing else may tell it, and a
+/// rollback by a person that died half-way is none to be put back.
+pub fn unlocked_description(before: &str, why: &str) -> String {
+    match rollback_told_by(before) {
+        Some(to) => format!("{ROLLBACK_TO}{to}{AND_THEN}{why}"),
+        None => why.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +251,17 @@ mod tests {
         let mut deployed = records.0.clone();
         deployed[0].status = RecordStatus::Deployed;
         assert_eq!(Records::new(deployed).history_max(3, Some(1)), 3);
+    }
+
+    #[test]
+    fn a_record_that_is_unlocked_still_says_that_it_was_a_rollback() {
+        for (before, to) in [("Rollback to 12", Some(12)), ("Rollback to 1.2 of the app", None), ("Upgrade", None)] {
+            assert_eq!(rollback_told_by(before), to);
+            let once = unlocked_description(before, "helm died");
+            assert_eq!(rollback_told_by(&once), to);
+            assert_eq!(unlocked_description(&once, "helm died"), once);
+        }
+        assert_eq!(unlocked_description("Rollback to 12", "helm died"), "Rollback to 12; helm died");
     }
 
     #[test]

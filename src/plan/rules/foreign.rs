@@ -8,17 +8,28 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
+    types::{Duration, ReleaseDigest},
 };
 
-/// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
-/// for one step is five minutes, and a step is what lies between two writes of a record.
-pub(super) const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
+/// How long the record of a stranger's process may stand still at least before the process counts as dead. helm's own
+/// default for one step is five minutes, and a step is what lies between two writes of a record.
+const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a stranger's step gets on top of `spec.timeout`, for the end of the step and for clocks that differ.
+const STRANGER_EXTRA: SignedDuration = SignedDuration::from_mins(5);
 
 /// When a record last written at `written`, in seconds since 1970, counts as left by a dead process.
-pub(super) fn goes_stale(written: i64) -> Timestamp {
+///
+/// A record stands still while helm waits for objects or for a hook. So this assumes that nobody gives a step of a run
+/// by hand more than 15 minutes, or more than this release gets from its own spec: a chart that needs long is known to
+/// need long. Whoever gives more than that sets `spec.suspend` first. Nothing else that is at hand tells a process that
+/// waits from a dead one: a hook stays `Running` in the record of either, and objects that are not ready stay so.
+fn goes_stale(written: i64, timeout: Duration) -> Timestamp {
+    let step = SignedDuration::try_from(timeout.as_std()).unwrap_or(STRANGER_STALE);
+    let still = STRANGER_STALE.max(step.saturating_add(STRANGER_EXTRA));
     Timestamp::from_second(written)
         .ok()
-        .and_then(|written| written.checked_add(STRANGER_STALE).ok())
+        .and_then(|written| written.checked_add(still).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -42,7 +53,7 @@ pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
         | RecordStatus::Superseded
         | RecordStatus::Failed => true,
     };
-    let stale = goes_stale(newest.written);
+    let stale = goes_stale(newest.written, draft.policy.timeout);
     (!ours && draft.now() < stale).then_some(stale)
 }
 
@@ -103,10 +114,29 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 
 /// The release was there, and was removed without our doing.
 fn removed(draft: &mut Draft<'_>) {
+    let (now, gone) = (draft.now(), draft.newest().is_none());
     draft.memory.tested = None;
-    if let Some(deployed) = draft.memory.deployed.take() {
-        let now = draft.now();
-        draft.tell(OperationKind::Uninstall, deployed, now);
+    if let Some(ours) = draft.memory.open_removal() {
+        if gone {
+            ours.result = HistoryResult::Succeeded;
+        }
+        return;
+    }
+    // Also of what never became good: the next revision of its number is another one.
+    let made = draft
+        .memory
+        .attempts_since_removal()
+        .find(|entry| matches!(entry.result, HistoryResult::Succeeded | HistoryResult::Failed));
+    let bad = made.map(|entry| Deployed {
+        revision: entry.revision,
+        chart: entry.chart.clone(),
+        version: entry.version.clone(),
+        app_version: "".into(),
+        digest: entry.digest.clone(),
+        since: now,
+    });
+    if let Some(there) = draft.memory.deployed.take().or(bad) {
+        draft.tell(OperationKind::Uninstall, there, now);
         draft.memory.inventory = None;
         // Revisions may begin anew, so a number that was told of means nothing any more.
         draft.memory.handled.foreign = None;
@@ -114,21 +144,44 @@ fn removed(draft: &mut Draft<'_>) {
     }
 }
 
-/// An emergency rollback by a person is not undone: what was rolled away from is quarantined.
+/// An emergency rollback by a person is not undone: what was rolled away from is quarantined. What was asked for since
+/// then is another thing, and is tried.
 fn respect(draft: &mut Draft<'_>, newest: &Record, there: Deployed, to: u32) {
     let (now, revision) = (draft.now(), newest.revision);
     draft.notes.push(Note::ManualRollback { revision, to });
-    if let Some(desired) = draft.memory.desired.clone().filter(|d| Some(&d.digest) != there.digest.as_ref()) {
+    for (digest, version) in rolled_away_from(draft, revision, there.digest.as_ref()) {
         draft.memory.quarantine(Quarantined {
-            version: desired.version,
-            digest: desired.digest,
+            version,
+            digest,
             reason: Quarantined::BY_USER.into(),
             message: format!("somebody rolled back to revision {to}").into(),
             since: now,
         });
     }
+    // Where a person goes on to what they rolled away from before, their last word counts.
+    draft.memory.quarantined.retain(|entry| !entry.is_by_user() || Some(&entry.digest) != there.digest.as_ref());
     draft.memory.failures = Failures::default();
     if newest.status == RecordStatus::Deployed {
         draft.memory.deployed = Some(there);
     }
+}
+
+/// What the last revision of ours below `revision` deployed, with its version; and what is desired, where the last
+/// attempt tried it: its next one would undo the rollback as well.
+fn rolled_away_from(draft: &Draft<'_>, revision: u32, there: Option<&ReleaseDigest>) -> Vec<(ReleaseDigest, Box<str>)> {
+    let memory = &draft.memory;
+    let ours = draft.records().and_then(|records| {
+        let mut below = records.iter().rev().filter(|record| record.revision < revision);
+        below.find_map(|record| Some((record.revision, draft.digest_of(record)?)))
+    });
+    let good = memory.deployed.as_ref().filter(|good| good.revision < revision);
+    let good = good.and_then(|good| Some((good.revision, good.digest.as_ref()?)));
+    let left = ours.into_iter().chain(good).max_by_key(|(revision, _)| *revision).map(|(_, digest)| digest);
+    let last =
+        memory.attempts().rev().find(|entry| matches!(entry.action, OperationKind::Install | OperationKind::Upgrade));
+    let tried = last.and_then(|entry| entry.digest.as_ref());
+    let desired = memory.desired.as_ref().map(|desired| &desired.digest).filter(|desired| tried == Some(*desired));
+    let mut away: Vec<&ReleaseDigest> = left.into_iter().chain(desired).filter(|left| Some(*left) != there).collect();
+    away.dedup();
+    away.into_iter().map(|digest| (digest.clone(), draft.describe(revision, Some(digest)).version)).collect()
 }

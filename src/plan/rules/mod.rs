@@ -136,7 +136,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "quarantined",
         situation: "the desired digest used up its attempts, or somebody rolled back from it",
-        action: "leave the release where it is good until the inputs change or a retry is asked for",
+        action: "leave the release where it is good until the inputs change or a retry is asked for; where somebody removed the release, it is tried again",
         decide: remediation::quarantined,
     },
     Rule {

@@ -6,7 +6,8 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{
-        Cause, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus, UpgradeFailure,
+        Cause, Failures, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
+        Records, UpgradeFailure,
     },
 };
 
@@ -28,7 +29,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if !failed && !displaced {
         return None;
     }
-    let target = draft.memory.way_back(draft.records()?, newest.revision)?.revision;
+    let records = draft.records()?;
+    let target = destination(draft, records).or_else(|| draft.memory.way_back(records, newest.revision))?.revision;
     let (label, why) = (draft.desired_label(), held.map_or_else(|| draft.last_failure(), |held| held.message.clone()));
     let until = draft.rollback_due();
     if draft.now() < until {
@@ -41,6 +43,15 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         decision.because = Because::RollingBack { label, why, to: target };
     }
     Some(decision)
+}
+
+/// Where a rollback by a person was going that did not get there: it is completed, although something newer was good.
+fn destination<'r>(draft: &Draft<'_>, records: &'r Records) -> Option<&'r Record> {
+    let ours =
+        |entry: &&HistoryEntry| entry.action == OperationKind::Rollback && entry.result != HistoryResult::External;
+    let last = draft.memory.history.iter().rev().find(|entry| !ours(entry))?;
+    let digest = last.digest.as_ref().filter(|_| last.action == OperationKind::Rollback)?;
+    records.iter().rev().find(|record| record.is_verified() && draft.digest_of(record) == Some(digest))
 }
 
 fn is_rollback(draft: &Draft<'_>, record: &Record) -> bool {
@@ -85,6 +96,13 @@ pub(super) fn bad_upgrade<'d>(draft: &'d Draft<'_>) -> Option<&'d HistoryEntry> 
 pub(super) fn quarantined(draft: &mut Draft<'_>) -> Option<Decision> {
     let inputs = draft.inputs()?;
     draft.memory.quarantine_of(&inputs.digest)?;
+    if draft.newest().is_none_or(|newest| newest.status == RecordStatus::Uninstalled) {
+        // Somebody removed the release, and with it all that was good: there is nothing left to protect. What fails now
+        // fails as a first install, which has its own delays and is never quarantined.
+        draft.memory.quarantined.retain(|entry| entry.digest != inputs.digest);
+        draft.memory.failures = Failures::default();
+        return None;
+    }
     Decision::idle(state(draft))
 }
 

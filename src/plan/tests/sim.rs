@@ -12,7 +12,7 @@ use crate::{
     release::{
         Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
         Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
-        Records, Snapshot, Spec, TestRun, View, Why,
+        Records, Snapshot, Spec, TestRun, View, Why, rollback_told_by, unlocked_description,
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
@@ -62,7 +62,8 @@ fn owner() -> OwnerId {
 fn payload_of(revision: &Revision) -> Payload {
     Payload {
         revision: revision.record.revision,
-        action: revision.action,
+        action: rollback_told_by(&revision.description)
+            .map_or(ForeignAction::Upgrade, |to| ForeignAction::Rollback { to }),
         chart: "unicorn".into(),
         version: inputs(revision.colour).version,
         app_version: revision.colour.into(),
@@ -113,7 +114,8 @@ pub(super) enum Stage {
 pub(super) struct Revision {
     pub(super) record: Record,
     pub(super) colour: Colour,
-    pub(super) action: ForeignAction,
+    /// In the words of helm before 4.3, which has none but these for a rollback.
+    pub(super) description: String,
 }
 
 /// What a pass decided.
@@ -129,6 +131,8 @@ pub(super) struct Reached {
 #[expect(clippy::struct_excessive_bools, reason = "each is a condition of the surroundings that a story sets alone")]
 pub(super) struct World {
     pub(super) now: Timestamp,
+    /// How many seconds the clock of the operator is ahead of that of the API server.
+    pub(super) ahead: i64,
     pub(super) object: Object,
     pub(super) policy: Policy,
     pub(super) invalid: bool,
@@ -160,6 +164,7 @@ impl World {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Self {
             now: start,
+            ahead: 0,
             object: Object {
                 namespace: "apps".into(),
                 name: "unicorn".into(),
@@ -217,6 +222,11 @@ impl World {
 
     pub(super) fn newest(&self) -> Option<&Revision> {
         self.revisions.last()
+    }
+
+    /// As the API server dates what is written, in seconds since 1970.
+    pub(super) fn server_second(&self) -> i64 {
+        self.now.as_second() - self.ahead
     }
 
     fn next(&self) -> u32 {
@@ -311,7 +321,11 @@ impl World {
                     self.record(*revision).cleared = Some(*revision);
                 }
             }
-            Action::Unlock { revision } => self.record(*revision).status = RecordStatus::Failed,
+            Action::Unlock { revision } => {
+                self.record(*revision).status = RecordStatus::Failed;
+                let unlocked = self.revisions.iter_mut().find(|r| r.record.revision == *revision).unwrap();
+                unlocked.description = unlocked_description(&unlocked.description, "helm died");
+            }
         }
     }
 

@@ -17,10 +17,10 @@ impl World {
         }
     }
 
-    pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, action: ForeignAction) {
+    pub(super) fn create(&mut self, status: RecordStatus, colour: Colour, labels: &Record, description: &str) {
         self.counter = self.counter.max(self.next() - 1) + 1;
-        let record = Record { revision: self.counter, status, written: self.now.as_second(), ..labels.clone() };
-        self.revisions.push(Revision { record, colour, action });
+        let record = Record { revision: self.counter, status, written: self.server_second(), ..labels.clone() };
+        self.revisions.push(Revision { record, colour, description: description.to_owned() });
     }
 
     /// The run under way goes one step further. False when only its end is left.
@@ -78,7 +78,7 @@ impl World {
                 let allowed = matches!(newest, None | Some(RecordStatus::Failed | RecordStatus::Uninstalled));
                 assert!(allowed, "helm refuses to install over {newest:?}");
                 let colour = colour(operation.digest.as_ref().unwrap());
-                self.create(RecordStatus::PendingInstall, colour, &labels, ForeignAction::Upgrade);
+                self.create(RecordStatus::PendingInstall, colour, &labels, "Initial install underway");
             }
             OperationKind::Upgrade => {
                 let deployed = self.records().deployed().is_some();
@@ -86,19 +86,19 @@ impl World {
                 assert!(deployed || last, "helm has nothing to upgrade: {newest:?}");
                 self.prune(None);
                 let colour = colour(operation.digest.as_ref().unwrap());
-                self.create(RecordStatus::PendingUpgrade, colour, &labels, ForeignAction::Upgrade);
+                self.create(RecordStatus::PendingUpgrade, colour, &labels, "Preparing upgrade");
             }
             OperationKind::Rollback => {
                 self.prune(operation.target);
                 let to = operation.target.unwrap();
                 let target = self.revisions.iter().find(|r| r.record.revision == to);
                 let target = target.expect("the way back was pruned").clone();
-                let action = ForeignAction::Rollback { to };
-                self.create(RecordStatus::PendingRollback, target.colour, &target.record, action);
+                let description = format!("Rollback to {to}");
+                self.create(RecordStatus::PendingRollback, target.colour, &target.record, &description);
             }
             OperationKind::Test => {}
             OperationKind::Uninstall => {
-                let now = self.now.as_second();
+                let now = self.server_second();
                 let record = &mut self.revisions.last_mut().expect("nothing to uninstall").record;
                 record.status = RecordStatus::Uninstalling;
                 record.written = now;
@@ -156,7 +156,7 @@ impl World {
 
     pub(super) fn finish(&mut self, ended: Ended, status: Option<RecordStatus>) {
         let Some((operation, stage)) = self.running.take() else { return };
-        let now = self.now.as_second();
+        let now = self.server_second();
         if operation.kind == OperationKind::Uninstall {
             if status == Some(RecordStatus::Deployed) {
                 self.manual_uninstall();
@@ -185,7 +185,7 @@ impl World {
     pub(in super::super) fn manual_upgrade(&mut self, colour: Colour, status: RecordStatus) {
         let labels = self.newest().unwrap().record.clone();
         self.supersede_for(status);
-        self.create(status, colour, &labels, ForeignAction::Upgrade);
+        self.create(status, colour, &labels, "Preparing upgrade");
         self.live = Some(colour);
     }
 
@@ -193,7 +193,7 @@ impl World {
     pub(in super::super) fn manual_rollback(&mut self, to: u32, status: RecordStatus) {
         let target = self.revisions.iter().find(|r| r.record.revision == to).unwrap().clone();
         self.supersede_for(status);
-        self.create(status, target.colour, &target.record, ForeignAction::Rollback { to });
+        self.create(status, target.colour, &target.record, &format!("Rollback to {to}"));
         self.live = Some(target.colour);
     }
 

@@ -3,7 +3,7 @@
 use super::{super::sim::*, *};
 use crate::{
     plan::Note,
-    release::{Claim, FailureClass, Fault, ForeignAction, Memory, Record, RecordStatus},
+    release::{Claim, FailureClass, Fault, Memory, Record, RecordStatus},
 };
 
 const GREEN: [(OperationKind, Option<Colour>); 3] =
@@ -108,6 +108,148 @@ fn a_manual_rollback_that_fails_is_completed_by_ours() {
 }
 
 #[test]
+fn what_was_asked_for_since_a_manual_rollback_is_tried() {
+    // Suspended, what is asked for since is known before the rollback is looked into.
+    for suspended in [false, true] {
+        let mut world = green();
+        world.policy.suspend = suspended;
+        if suspended {
+            world.run();
+        }
+        world.manual_rollback(2, RecordStatus::Deployed);
+        if suspended {
+            world.run();
+        }
+        world.want("red");
+        if suspended {
+            world.run();
+        }
+        world.policy.suspend = false;
+        let because = rests_after(&mut world, &[(Upgrade, Some("red"))]);
+        assert!(ends("red", &because), "{because:?}");
+        assert!(world.memory.quarantine_of(&digest("green")).is_some(), "that is what was rolled away from");
+    }
+}
+
+#[test]
+fn a_manual_rollback_from_an_attempt_that_is_judged_rejects_that_attempt() {
+    for (wanted, runs) in [("red", vec![]), ("pink", vec![(Upgrade, Some("pink"))])] {
+        let mut world = green();
+        world.policy.max_history = 9;
+        world.health.insert("red", Sick::Slow(Fault::Own));
+        world.want("red");
+        world.run();
+        if wanted != "red" {
+            world.want(wanted);
+        }
+        world.manual_rollback(2, RecordStatus::Deployed);
+        let because = rests_after(&mut world, &[vec![(Upgrade, Some("red"))], runs].concat());
+        assert!(world.memory.quarantine_of(&digest("red")).is_some_and(|q| q.is_by_user()), "{because:?}");
+        assert_eq!(world.memory.quarantined.len(), 1);
+    }
+}
+
+#[test]
+fn a_manual_rollback_after_an_automatic_one_also_ends_the_attempts_that_were_left() {
+    let mut world = green();
+    world.policy.max_history = 9;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("green"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    world.later(9000);
+    assert_eq!(world.live, Some("blue"));
+    // Forward again: the last word of the person counts.
+    world.manual_rollback(3, RecordStatus::Deployed);
+    world.run();
+    assert!(world.memory.quarantine_of(&digest("green")).is_none());
+}
+
+#[test]
+fn a_manual_rollback_is_respected_although_status_was_lost() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::Deployed);
+    world.memory = Memory::default();
+    let because = rests_after(&mut world, &[]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+}
+
+#[test]
+fn a_manual_rollback_that_died_is_completed_and_never_upgraded_over() {
+    let mut world = green();
+    world.manual_rollback(2, RecordStatus::PendingRollback);
+    let plan = world.run();
+    assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+    world.wait();
+    let because = rests_after(&mut world, &[(Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+    assert_eq!(world.live, Some("blue"));
+}
+
+#[test]
+fn a_manual_rollback_that_failed_is_completed_to_where_it_was_going_however_many_tries_that_takes() {
+    let mut world = green();
+    world.policy.max_history = 9;
+    world.want("red");
+    world.run();
+    // Past green, which was good as well.
+    world.manual_rollback(2, RecordStatus::Failed);
+    world.script = vec![Run::Failed(FailureClass::Hook), Run::Left(Left::Hook)].into();
+    world.run();
+    (0..3).for_each(|_| drop(world.wait()));
+    let runs = [vec![(Upgrade, Some("red"))], vec![(Rollback, Some("blue")); 3]].concat();
+    let because = rests_after(&mut world, &runs);
+    assert!(matches!(because, Because::RolledBackByUser { .. }), "{because:?}");
+}
+
+/// Somebody deletes the record of the newest revision.
+fn delete_newest(world: &mut World) {
+    world.revisions.pop();
+    world.counter = world.newest().unwrap().record.revision;
+}
+
+#[test]
+fn a_number_that_is_given_again_after_its_record_was_deleted_is_judged_anew() {
+    let mut world = green();
+    delete_newest(&mut world);
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    let because = rests_after(&mut world, &[(Upgrade, Some("red")), (Rollback, Some("blue"))]);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn a_number_that_is_given_again_after_its_record_was_deleted_is_tested_anew() {
+    let mut world = green();
+    world.policy.test.enabled = true;
+    world.want("pink");
+    world.run();
+    delete_newest(&mut world);
+    world.policy.retries = 0;
+    world.want("red");
+    world.script = vec![Run::Good, Run::Failed(FailureClass::Hook)].into();
+    let pink = [(Upgrade, Some("pink")), (OperationKind::Test, Some("pink"))];
+    let red = [(Upgrade, Some("red")), (OperationKind::Test, Some("red")), (Rollback, Some("green"))];
+    let because = rests_after(&mut world, &[&pink[..], &red].concat());
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+}
+
+#[test]
+fn a_strangers_revision_with_the_number_of_one_that_was_good_is_not_taken_for_that_one() {
+    let mut world = green();
+    world.crash();
+    delete_newest(&mut world);
+    world.manual_upgrade("alien", RecordStatus::Deployed);
+    assert_eq!(world.newest().unwrap().record.revision, 3);
+    let because = rests_after(&mut world, &[(Upgrade, Some("green"))]);
+    assert!(ends("green", &because), "{because:?}");
+    assert!(world.notes.contains(&Note::ManualUpgrade { revision: 3 }), "{:?}", world.notes);
+}
+
+#[test]
 fn a_manual_uninstall_is_installed_again() {
     for keep in [false, true] {
         let mut world = green();
@@ -121,6 +263,47 @@ fn a_manual_uninstall_is_installed_again() {
         assert!(ends("green", &because), "{because:?}");
         assert!(world.notes.contains(&Note::ManualUninstall), "{:?}", world.notes);
     }
+}
+
+#[test]
+fn a_manual_uninstall_of_what_was_rolled_back_is_installed_again_whoever_rolled_back() {
+    for by_user in [false, true] {
+        let mut world = green();
+        world.policy.retries = 0;
+        let mut runs = Vec::new();
+        if by_user {
+            world.manual_rollback(2, RecordStatus::Deployed);
+        } else {
+            world.health.insert("red", Sick::Broken(Fault::Own));
+            world.want("red");
+            runs = vec![(Upgrade, Some("red")), (Rollback, Some("green"))];
+        }
+        world.run();
+        world.manual_uninstall();
+        runs.push((Install, Some(world.want)));
+        // What is installed is broken still: it is watched, and not installed again and again.
+        for _ in 0..5 {
+            world.later(60);
+        }
+        rests_after(&mut world, &runs);
+        world.health.clear();
+        let because = rests_after(&mut world, &runs);
+        assert!(ends(world.want, &because), "{because:?}");
+    }
+}
+
+#[test]
+fn a_removal_that_kept_the_history_is_undone_by_a_rollback_where_the_desired_version_is_not_tried() {
+    let mut world = green();
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.run();
+    world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalled;
+    world.live = None;
+    let runs = [(Upgrade, Some("red")), (Rollback, Some("green")), (Rollback, Some("green"))];
+    let because = rests_after(&mut world, &runs);
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
 }
 
 #[test]
@@ -138,7 +321,7 @@ fn a_strangers_process_is_waited_for_and_unlocked_when_it_is_dead() {
 fn a_strangers_removal_is_waited_for_and_completed_when_it_is_dead() {
     let mut world = green();
     world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalling;
-    world.revisions.last_mut().unwrap().record.written = world.now.as_second();
+    world.revisions.last_mut().unwrap().record.written = world.server_second();
     let plan = world.run();
     assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
     world.wait();
@@ -174,7 +357,7 @@ fn a_release_of_somebody_else_is_refused() {
         cleared: None,
         written: 0,
     };
-    world.revisions.push(Revision { record, colour: "alien", action: ForeignAction::Upgrade });
+    world.revisions.push(Revision { record, colour: "alien", description: "Install complete".into() });
     world.live = Some("alien");
     let because = rests(&mut world, &[]);
     assert_eq!(because, Because::NotOurs { revision: 1 });

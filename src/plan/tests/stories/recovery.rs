@@ -167,6 +167,78 @@ fn a_rollback_of_ours_that_was_killed_stays_ours_when_the_next_one_writes_nothin
     assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
 }
 
+/// Clocks that are two minutes apart, one way and the other, in seconds.
+const APART: [i64; 2] = [-120, 120];
+
+#[test]
+fn a_rollback_of_ours_that_failed_stays_ours_with_clocks_apart() {
+    for ahead in APART {
+        let mut world = World::new("pink");
+        world.ahead = ahead;
+        world.run();
+        world.policy.retries = 0;
+        world.want("red");
+        world.script =
+            vec![Run::Failed(FailureClass::Hook), Run::Failed(FailureClass::Hook), Run::Left(Left::Hook)].into();
+        world.run();
+        (0..3).for_each(|_| drop(world.wait()));
+        let runs = [vec![(Install, Some("pink")), (Upgrade, Some("red"))], vec![(Rollback, Some("pink")); 3]].concat();
+        let because = rests(&mut world, &runs);
+        assert!(matches!(because, Because::RolledBack { .. }), "{ahead}: {because:?}");
+    }
+}
+
+#[test]
+fn a_rollback_that_is_unhealthy_is_not_called_good_with_clocks_apart() {
+    for ahead in APART {
+        let mut world = World::new("pink");
+        world.ahead = ahead;
+        world.run();
+        world.policy.retries = 0;
+        world.want("red");
+        world.script = vec![Run::Failed(FailureClass::Hook)].into();
+        world.health.insert("pink", Sick::Slow(Fault::Own));
+        world.run();
+        (0..3).for_each(|_| drop(world.wait()));
+        let runs = [(Install, Some("pink")), (Upgrade, Some("red")), (Rollback, Some("pink"))];
+        let because = rests(&mut world, &runs);
+        assert!(matches!(because, Because::RolledBackUnhealthy { .. }), "{ahead}: {because:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_rejected_stays_so_with_clocks_apart() {
+    for ahead in APART {
+        let mut world = World::new("pink");
+        world.ahead = ahead;
+        world.run();
+        world.policy.retries = 0;
+        world.policy.upgrade_failure = crate::api::UpgradeFailure::Keep;
+        world.health.insert("red", Sick::Slow(Fault::Own));
+        world.want("red");
+        world.run();
+        (0..9).for_each(|_| drop(world.wait()));
+        let because = rests(&mut world, &[(Install, Some("pink")), (Upgrade, Some("red"))]);
+        assert!(matches!(because, Because::AttemptFailed { next: Next::Quarantined, .. }), "{ahead}: {because:?}");
+    }
+}
+
+#[test]
+fn a_failed_install_that_somebody_removes_is_another_one_than_the_next_of_its_number() {
+    let mut world = World::new("pink");
+    world.script = vec![Run::Failed(FailureClass::Hook)].into();
+    world.run();
+    let failed = world.newest().unwrap().record.clone();
+    assert!(world.memory.entry_of(&failed).is_some());
+    world.manual_uninstall();
+    world.run();
+    assert!(world.notes.contains(&crate::plan::Note::ManualUninstall), "{:?}", world.notes);
+    assert_eq!(world.memory.entry_of(&failed), None);
+    world.wait();
+    let because = rests(&mut world, &[(Install, Some("pink")); 2]);
+    assert!(ends("pink", &because), "{because:?}");
+}
+
 #[test]
 fn failures_on_top_of_what_is_deployed_do_not_let_the_history_grow() {
     let mut world = good_at(&["pink", "blue"]);
