@@ -149,6 +149,18 @@ impl Board {
         true
     }
 
+    /// Moves a run to the pool that it belongs to: what was asked for is a guess where the chart is not at hand, as
+    /// for a rollback, a removal, a second attempt and everything after a restart. A seat that gets free is granted.
+    pub fn reseat(&self, key: &ObjectKey, hooks: bool) {
+        let mut inner = self.lock();
+        if let Some(Seat::Running(run)) = inner.seats.get_mut(key) {
+            run.hooks = hooks;
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+    }
+
     /// Puts the outcome of a run on the board, where it stays until it is acknowledged.
     pub fn end(&self, key: &ObjectKey, outcome: Outcome) {
         let mut inner = self.lock();
@@ -354,6 +366,37 @@ mod tests {
         assert_eq!(board.occupancy(), Occupancy { running: 9, queued: 11, ..Occupancy::default() });
         let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn run_that_turns_out_to_wait_for_hooks_gives_its_computing_slot_away() {
+        let (board, woken) = board(1);
+        let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        for name in &names {
+            let _ = board.ask(&key("n", name), Priority::Repair, false);
+        }
+        let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
+        for name in &names {
+            assert_eq!(board.flight(&key("n", name)), Flight::Granted, "{name}");
+            assert!(board.start(&key("n", name), name, false, Box::new(Deaf)));
+            board.reseat(&key("n", name), true);
+        }
+        assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+        assert_eq!(*woken.lock().unwrap().last().unwrap(), key("n", "plain"), "who is granted is woken");
+        let _ = board.ask(&key("n", "hooked"), Priority::Repair, true);
+        assert_eq!(board.flight(&key("n", "hooked")), Flight::Queued, "the pool of runs with hooks is more than full");
+    }
+
+    #[test]
+    fn run_that_turns_out_not_to_wait_takes_a_computing_slot() {
+        let (board, _) = board(1);
+        for name in ["a", "b"] {
+            let _ = board.ask(&key("n", name), Priority::Changed, true);
+            assert!(board.start(&key("n", name), name, true, Box::new(Deaf)));
+            board.reseat(&key("n", name), false);
+        }
+        let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
+        assert_eq!(board.flight(&key("n", "plain")), Flight::Queued);
     }
 
     #[test]

@@ -93,7 +93,11 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
         Err(error) => return not_started(attempt, FailureClass::Unreachable, error.to_string()),
     };
     let (ended, definitions) = match ready(context, attempt, &before).await {
-        Ok((invocation, chart)) => deploy(context, attempt, invocation, chart).await,
+        Ok((invocation, chart)) => {
+            // Known for certain only now: the record of a way back, or of what is removed, was read for it.
+            context.board.reseat(&attempt.key, invocation.waits());
+            deploy(context, attempt, invocation, chart).await
+        }
         Err(failure) => (Ended::NotStarted(failure), Vec::new()),
     };
     if let Ended::NotStarted(_) = ended {
