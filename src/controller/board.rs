@@ -25,6 +25,8 @@ pub struct Slots {
 
 /// A stop handle of a run: the board knows that it can be ended, not how.
 pub trait Halt: Send {
+    /// In order, and not in the middle of what is better brought to its end.
+    fn when_fit(&self);
     /// In order, where the run has a way to.
     fn gently(&self);
     /// At once.
@@ -196,11 +198,11 @@ impl Board {
         self.wake(&granted);
     }
 
-    /// Ends a run in order.
+    /// Ends a run in order, as soon as that does no harm.
     pub fn cancel(&self, key: &ObjectKey) {
         if let Some(Seat::Running(run)) = self.lock().seats.get_mut(key) {
             run.cancelled = true;
-            run.halt.gently();
+            run.halt.when_fit();
         }
     }
 
@@ -294,6 +296,7 @@ mod tests {
     struct Deaf;
 
     impl Halt for Deaf {
+        fn when_fit(&self) {}
         fn gently(&self) {}
         fn now(&self) {}
     }
@@ -366,6 +369,29 @@ mod tests {
         assert_eq!(board.occupancy(), Occupancy { running: 9, queued: 11, ..Occupancy::default() });
         let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn run_that_is_overtaken_ends_when_that_does_no_harm_and_at_shutdown_it_is_not_asked() {
+        struct Told(Arc<Mutex<Vec<&'static str>>>);
+        impl Halt for Told {
+            fn when_fit(&self) {
+                self.0.lock().unwrap().push("when fit");
+            }
+            fn gently(&self) {
+                self.0.lock().unwrap().push("gently");
+            }
+            fn now(&self) {
+                self.0.lock().unwrap().push("now");
+            }
+        }
+        let (board, told) = (board(1).0, Arc::default());
+        let _ = board.ask(&key("n", "a"), Priority::Changed, true);
+        assert!(board.start(&key("n", "a"), "1", true, Box::new(Told(Arc::clone(&told)))));
+        board.cancel(&key("n", "a"));
+        board.halt(false);
+        board.halt(true);
+        assert_eq!(*told.lock().unwrap(), ["when fit", "gently", "now"]);
     }
 
     #[test]

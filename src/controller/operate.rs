@@ -6,8 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
-use super::{Context, NoHelm, aftermath, board::Halt, definitions, inputs::Prepared, prepare, verdicts};
+use super::{Context, NoHelm, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
@@ -42,18 +43,39 @@ pub(super) struct Attempt {
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
     pub(super) stop: Stop,
+    /// Something else is to be done: [`Self::stop`] follows as soon as no hook runs.
+    pub(super) wanted_to_end: CancellationToken,
+}
+
+impl Attempt {
+    /// Before helm has started, every wish for an end is as good as another.
+    async fn told_to_end(&self) {
+        tokio::select! {
+            () = self.stop.gently.cancelled() => {}
+            () = self.stop.now.cancelled() => {}
+            () = self.wanted_to_end.cancelled() => {}
+        }
+    }
 }
 
 /// The board's way to end a run.
-pub(super) struct Brake(pub(super) Stop);
+#[derive(Default, Clone)]
+pub(super) struct Brake {
+    pub(super) stop: Stop,
+    pub(super) wanted: CancellationToken,
+}
 
 impl Halt for Brake {
+    fn when_fit(&self) {
+        self.wanted.cancel();
+    }
+
     fn gently(&self) {
-        self.0.gently.cancel();
+        self.stop.gently.cancel();
     }
 
     fn now(&self) {
-        self.0.now.cancel();
+        self.stop.now.cancel();
     }
 }
 
@@ -121,7 +143,7 @@ async fn deploy(
     invocation: Invocation,
     chart: Option<StoredChart>,
 ) -> (Ended, Vec<Box<str>>) {
-    let Attempt { policy, stop, .. } = attempt;
+    let policy = &attempt.policy;
     let identity = match identity_of(attempt, context) {
         Ok(identity) => identity,
         Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
@@ -130,8 +152,7 @@ async fn deploy(
     if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
         let put = tokio::select! {
             biased;
-            () = stop.gently.cancelled() => return (Ended::Cancelled, Vec::new()),
-            () = stop.now.cancelled() => return (Ended::Cancelled, Vec::new()),
+            () = attempt.told_to_end() => return (Ended::Cancelled, Vec::new()),
             put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
         };
         match put {
@@ -212,7 +233,7 @@ async fn ready(
         timeout,
         wall_clock,
         wait_for_hooks,
-        skip_hooks: hooks(operation.kind, policy) == Hooks::Skip,
+        skip_hooks: hooks_of(operation.kind, policy) == Hooks::Skip,
     };
     Ok((invocation, chart))
 }
@@ -232,7 +253,7 @@ fn limits(operation: &Operation, policy: &Policy, now: Timestamp) -> (Duration, 
 }
 
 /// A removal runs its hooks whatever the spec says of those of other runs.
-fn hooks(kind: OperationKind, policy: &Policy) -> Hooks {
+fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
     match kind {
         OperationKind::Install => policy.hooks.install,
         OperationKind::Upgrade => policy.hooks.upgrade,
@@ -296,8 +317,7 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, iden
     let slot = if invocation.waits() { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
         biased;
-        () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
-        () = attempt.stop.now.cancelled() => return Ended::Cancelled,
+        () = attempt.told_to_end() => return Ended::Cancelled,
         slot = slot.acquire() => slot,
     };
     if let Err(error) = context.helm.find().await {
@@ -307,7 +327,10 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, iden
     if !context.leadership.may_act() {
         return Ended::Cancelled;
     }
-    let run = context.helm.run(&invocation, &context.access, identity, &attempt.stop).await;
+    let run = tokio::select! {
+        run = context.helm.run(&invocation, &context.access, identity, &attempt.stop) => run,
+        never = hooks::end_between_hooks(context, attempt) => match never {},
+    };
     drop(slot);
     match run {
         Ok(run) => helm::ended(&run, &invocation.command),

@@ -86,9 +86,8 @@ fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
 fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
     s.repository.publish(&sandbox::charts::web(WITHOUT_RETURN).file("templates/hooks.yaml", HOOKS_WITHOUT_RETURN));
     let operator = s.operate();
-    let names = |what: &str| -> Vec<String> {
-        (1..=WITHOUT_RETURN_EACH).map(|number| format!("{what}-{number}")).collect()
-    };
+    let names =
+        |what: &str| -> Vec<String> { (1..=WITHOUT_RETURN_EACH).map(|number| format!("{what}-{number}")).collect() };
     let (back, gone) = (names("back"), names("gone"));
     let spec = |replicas| web(WITHOUT_RETURN, json!({ "timeout": "10m", "values": { "replicas": replicas } }));
     for name in back.iter().chain(&gone) {
