@@ -5,12 +5,14 @@ mod label;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::core::PartialObjectMeta;
+use tokio::sync::Notify;
 
 use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
@@ -37,6 +39,8 @@ pub struct RecordIndex {
     pulses: Vec<Pulse>,
     wakes: Wakes<ReleaseKey>,
     malformed: AtomicU64,
+    /// Something was told, whether it changes anything or not.
+    news: Notify,
 }
 
 impl RecordIndex {
@@ -48,6 +52,7 @@ impl RecordIndex {
             pulses: (0..watches).map(|_| Pulse::default()).collect(),
             wakes,
             malformed: AtomicU64::new(0),
+            news: Notify::new(),
         }
     }
 
@@ -69,6 +74,7 @@ impl RecordIndex {
             let Some(shard) = shards.get_mut(place) else { return };
             shard.fold(change, &self.malformed)
         };
+        self.news.notify_waiters();
         self.wakes.wake_all(wakes);
     }
 
@@ -78,6 +84,25 @@ impl RecordIndex {
             return View::Refused(Scope::unwatched(key.namespace.as_str()));
         };
         locked(&self.shards).get_mut(place).map_or(View::Pending, |shard| shard.look(key))
+    }
+
+    /// The version of the Secret behind a revision, as far as it is seen.
+    pub fn version(&self, key: &ReleaseKey, revision: u32) -> Option<u64> {
+        let place = self.scope.place(key.namespace.as_str())?;
+        locked(&self.shards).get(place)?.version(key, revision)
+    }
+
+    /// Waits until a later version of a revision's Secret is seen than that one.
+    pub async fn newer(&self, key: &ReleaseKey, revision: u32, than: u64) {
+        loop {
+            let mut news = pin!(self.news.notified());
+            // Before the look, so that nothing is missed between the two.
+            news.as_mut().enable();
+            if self.version(key, revision).is_some_and(|version| version > than) {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// Whether every watch has told all there is.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::HelmRelease,
     cluster::{ClusterError, RecordData},
-    helm::{self, Stop},
+    helm,
     plan::{Action, Because, Plan, Priority},
     release::{
         Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy,
@@ -151,7 +151,7 @@ fn start(
     operation: &Operation,
     snapshot: &Snapshot,
 ) {
-    let stop = Stop::default();
+    let brake = Brake::default();
     let prepared = match operation.kind {
         // What was looked up meanwhile is for the run that follows.
         OperationKind::Test => None,
@@ -161,7 +161,7 @@ fn start(
     };
     let hooks = prepared.as_ref().is_some_and(|prepared| prepared.chart.facts.hooks);
     let waits = operation.kind == OperationKind::Test || hooks;
-    if !context.board.start(key, &operation.id, waits, Box::new(Brake(stop.clone()))) {
+    if !context.board.start(key, &operation.id, waits, Box::new(brake.clone())) {
         // The board was closed in between: the intent is recovered by whoever comes next.
         return;
     }
@@ -177,7 +177,8 @@ fn start(
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         way_back: way_back.map(|record| record.revision),
         failed_rollbacks: snapshot.memory.failures.rollbacks,
-        stop,
+        stop: brake.stop,
+        wanted_to_end: brake.wanted,
     };
     tracing::info!(
         object = %key,

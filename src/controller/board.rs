@@ -25,6 +25,8 @@ pub struct Slots {
 
 /// A stop handle of a run: the board knows that it can be ended, not how.
 pub trait Halt: Send {
+    /// In order, and not in the middle of what is better brought to its end.
+    fn when_fit(&self);
     /// In order, where the run has a way to.
     fn gently(&self);
     /// At once.
@@ -149,6 +151,18 @@ impl Board {
         true
     }
 
+    /// Moves a run to the pool that it belongs to: what was asked for is a guess where the chart is not at hand, as
+    /// for a rollback, a removal, a second attempt and everything after a restart. A seat that gets free is granted.
+    pub fn reseat(&self, key: &ObjectKey, hooks: bool) {
+        let mut inner = self.lock();
+        if let Some(Seat::Running(run)) = inner.seats.get_mut(key) {
+            run.hooks = hooks;
+        }
+        let granted = inner.grant(self.slots);
+        drop(inner);
+        self.wake(&granted);
+    }
+
     /// Puts the outcome of a run on the board, where it stays until it is acknowledged.
     pub fn end(&self, key: &ObjectKey, outcome: Outcome) {
         let mut inner = self.lock();
@@ -184,11 +198,11 @@ impl Board {
         self.wake(&granted);
     }
 
-    /// Ends a run in order.
+    /// Ends a run in order, as soon as that does no harm.
     pub fn cancel(&self, key: &ObjectKey) {
         if let Some(Seat::Running(run)) = self.lock().seats.get_mut(key) {
             run.cancelled = true;
-            run.halt.gently();
+            run.halt.when_fit();
         }
     }
 
@@ -282,6 +296,7 @@ mod tests {
     struct Deaf;
 
     impl Halt for Deaf {
+        fn when_fit(&self) {}
         fn gently(&self) {}
         fn now(&self) {}
     }
@@ -355,6 +370,60 @@ mod tests {
         assert_eq!(board.occupancy(), Occupancy { running: 9, queued: 11, ..Occupancy::default() });
         let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
         assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+    }
+
+    #[test]
+    fn run_that_is_overtaken_ends_when_that_does_no_harm_and_at_shutdown_it_is_not_asked() {
+        struct Told(Arc<Mutex<Vec<&'static str>>>);
+        impl Halt for Told {
+            fn when_fit(&self) {
+                self.0.lock().unwrap().push("when fit");
+            }
+            fn gently(&self) {
+                self.0.lock().unwrap().push("gently");
+            }
+            fn now(&self) {
+                self.0.lock().unwrap().push("now");
+            }
+        }
+        let (board, told) = (board(1).0, Arc::default());
+        let _ = board.ask(&key("n", "a"), Priority::Changed, true);
+        assert!(board.start(&key("n", "a"), "1", true, Box::new(Told(Arc::clone(&told)))));
+        board.cancel(&key("n", "a"));
+        board.halt(false);
+        board.halt(true);
+        assert_eq!(*told.lock().unwrap(), ["when fit", "gently", "now"]);
+    }
+
+    #[test]
+    fn run_that_turns_out_to_wait_for_hooks_gives_its_computing_slot_away() {
+        let (board, woken) = board(1);
+        let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        for name in &names {
+            let _ = board.ask(&key("n", name), Priority::Repair, false);
+        }
+        let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
+        for name in &names {
+            assert_eq!(board.flight(&key("n", name)), Flight::Granted, "{name}");
+            assert!(board.start(&key("n", name), name, false, Box::new(Deaf)));
+            board.reseat(&key("n", name), true);
+        }
+        assert_eq!(board.flight(&key("n", "plain")), Flight::Granted);
+        assert_eq!(*woken.lock().unwrap().last().unwrap(), key("n", "plain"), "who is granted is woken");
+        let _ = board.ask(&key("n", "hooked"), Priority::Repair, true);
+        assert_eq!(board.flight(&key("n", "hooked")), Flight::Queued, "the pool of runs with hooks is more than full");
+    }
+
+    #[test]
+    fn run_that_turns_out_not_to_wait_takes_a_computing_slot() {
+        let (board, _) = board(1);
+        for name in ["a", "b"] {
+            let _ = board.ask(&key("n", name), Priority::Changed, true);
+            assert!(board.start(&key("n", name), name, true, Box::new(Deaf)));
+            board.reseat(&key("n", name), false);
+        }
+        let _ = board.ask(&key("n", "plain"), Priority::Changed, false);
+        assert_eq!(board.flight(&key("n", "plain")), Flight::Queued);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod census;
 mod definitions;
 mod dependencies;
 mod gather;
+mod hooks;
 mod inputs;
 mod judging;
 mod leftovers;

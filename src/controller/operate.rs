@@ -6,8 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
-use super::{Context, NoHelm, aftermath, board::Halt, definitions, inputs::Prepared, prepare, verdicts};
+use super::{Context, NoHelm, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
@@ -42,18 +43,39 @@ pub(super) struct Attempt {
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
     pub(super) stop: Stop,
+    /// Something else is to be done: [`Self::stop`] follows as soon as no hook runs.
+    pub(super) wanted_to_end: CancellationToken,
+}
+
+impl Attempt {
+    /// Before helm has started, every wish for an end is as good as another.
+    async fn told_to_end(&self) {
+        tokio::select! {
+            () = self.stop.gently.cancelled() => {}
+            () = self.stop.now.cancelled() => {}
+            () = self.wanted_to_end.cancelled() => {}
+        }
+    }
 }
 
 /// The board's way to end a run.
-pub(super) struct Brake(pub(super) Stop);
+#[derive(Default, Clone)]
+pub(super) struct Brake {
+    pub(super) stop: Stop,
+    pub(super) wanted: CancellationToken,
+}
 
 impl Halt for Brake {
+    fn when_fit(&self) {
+        self.wanted.cancel();
+    }
+
     fn gently(&self) {
-        self.0.gently.cancel();
+        self.stop.gently.cancel();
     }
 
     fn now(&self) {
-        self.0.now.cancel();
+        self.stop.now.cancel();
     }
 }
 
@@ -93,7 +115,11 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
         Err(error) => return not_started(attempt, FailureClass::Unreachable, error.to_string()),
     };
     let (ended, definitions) = match ready(context, attempt, &before).await {
-        Ok((invocation, chart)) => deploy(context, attempt, invocation, chart).await,
+        Ok((invocation, chart)) => {
+            // Known for certain only now: the record of a way back, or of what is removed, was read for it.
+            context.board.reseat(&attempt.key, invocation.waits());
+            deploy(context, attempt, invocation, chart).await
+        }
         Err(failure) => (Ended::NotStarted(failure), Vec::new()),
     };
     if let Ended::NotStarted(_) = ended {
@@ -118,7 +144,7 @@ async fn deploy(
     invocation: Invocation,
     chart: Option<StoredChart>,
 ) -> (Ended, Vec<Box<str>>) {
-    let Attempt { policy, stop, .. } = attempt;
+    let policy = &attempt.policy;
     let identity = match identity_of(attempt, context) {
         Ok(identity) => identity,
         Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
@@ -127,8 +153,7 @@ async fn deploy(
     if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
         let put = tokio::select! {
             biased;
-            () = stop.gently.cancelled() => return (Ended::Cancelled, Vec::new()),
-            () = stop.now.cancelled() => return (Ended::Cancelled, Vec::new()),
+            () = attempt.told_to_end() => return (Ended::Cancelled, Vec::new()),
             put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
         };
         match put {
@@ -209,7 +234,7 @@ async fn ready(
         timeout,
         wall_clock,
         wait_for_hooks,
-        skip_hooks: hooks(operation.kind, policy) == Hooks::Skip,
+        skip_hooks: hooks_of(operation.kind, policy) == Hooks::Skip,
     };
     Ok((invocation, chart))
 }
@@ -229,7 +254,7 @@ fn limits(operation: &Operation, policy: &Policy, now: Timestamp) -> (Duration, 
 }
 
 /// A removal runs its hooks whatever the spec says of those of other runs.
-fn hooks(kind: OperationKind, policy: &Policy) -> Hooks {
+fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
     match kind {
         OperationKind::Install => policy.hooks.install,
         OperationKind::Upgrade => policy.hooks.upgrade,
@@ -293,8 +318,7 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, iden
     let slot = if invocation.waits() { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
         biased;
-        () = attempt.stop.gently.cancelled() => return Ended::Cancelled,
-        () = attempt.stop.now.cancelled() => return Ended::Cancelled,
+        () = attempt.told_to_end() => return Ended::Cancelled,
         slot = slot.acquire() => slot,
     };
     if let Err(error) = context.helm.find().await {
@@ -304,7 +328,10 @@ async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, iden
     if !context.leadership.may_act() {
         return Ended::Cancelled;
     }
-    let run = context.helm.run(&invocation, &context.access, identity, &attempt.stop).await;
+    let run = tokio::select! {
+        run = context.helm.run(&invocation, &context.access, identity, &attempt.stop) => run,
+        never = hooks::end_between_hooks(context, attempt) => match never {},
+    };
     drop(slot);
     match run {
         Ok(run) => helm::ended(&run, &invocation.command),

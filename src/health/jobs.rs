@@ -16,6 +16,11 @@ pub(super) fn failure(object: Object<'_>) -> Option<Verdict> {
     Some(Verdict::Failed(own(&detailed(&head, failed.message))))
 }
 
+/// Its pods do nothing any more, whatever came of them.
+pub(super) fn has_ended(object: Object<'_>) -> bool {
+    is_complete(object) || object.holds("Failed").is_some()
+}
+
 /// A suspended Job is as its owner wants it, like a paused Deployment.
 pub(super) fn judge(object: Object<'_>) -> Verdict {
     if is_complete(object) || object.is_true("/spec/suspend") {

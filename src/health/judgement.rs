@@ -40,6 +40,16 @@ pub fn judge(object: &Value) -> Judgement {
     Judgement { verdict, finished, selector: selector.map(Box::new) }
 }
 
+/// Whether a Job or a Pod will do nothing any more, whatever came of it; helm waits for that at a hook.
+pub fn has_ended(object: &Value) -> bool {
+    let object = Object(object);
+    match (object.group(), object.kind()) {
+        ("batch", "Job") => jobs::has_ended(object),
+        ("", "Pod") => pods::has_ended(object),
+        _ => false,
+    }
+}
+
 /// Whether objects of this kind must be watched whole; of all others metadata is enough, and all that is judged is
 /// that they are there and are not being deleted. True for unknown kinds.
 pub fn has_health(api_version: &str, kind: &str) -> bool {

@@ -22,7 +22,7 @@ mod words;
 mod workloads;
 
 pub use combine::{MemberView, combine};
-pub use judgement::{Judgement, has_health, judge};
+pub use judgement::{Judgement, has_ended, has_health, judge};
 pub use pods::{Owner, PodFacts};
 pub use selector::Selector;
 pub use trouble::{PodTrouble, pod_trouble};

@@ -62,6 +62,11 @@ pub(super) fn is_complete(pod: Object<'_>) -> bool {
     pod.text("/status/phase") == "Succeeded"
 }
 
+/// Nothing in it runs any more, or ever will again.
+pub(super) fn has_ended(pod: Object<'_>) -> bool {
+    is_complete(pod) || pod.text("/status/phase") == "Failed"
+}
+
 /// A pod that failed stays failed. One that crashes is started again by its own `restartPolicy`, so it is on its way.
 pub(super) fn judge(pod: Object<'_>) -> Verdict {
     if is_ready(pod) || is_complete(pod) {

@@ -8,7 +8,7 @@ use crate::scenario::{Scenario, web};
 use crate::stage::Operator;
 use crate::tests;
 
-tests![hanging_hooks_and_missing_health_hold_nobody_up];
+tests![hanging_hooks_and_missing_health_hold_nobody_up, rollbacks_and_removals_in_hanging_hooks_hold_nobody_up];
 
 /// Releases whose hook never ends.
 const HOOKED: u32 = 20;
@@ -18,6 +18,22 @@ const WAITING: usize = 5;
 const NORMAL: Duration = Duration::from_secs(30);
 /// The first version of the web chart that has hooks.
 const WITH_HOOKS: &str = "3.0.0";
+
+/// A version whose way back, and whose removal, begin with a hook that never ends.
+const WITHOUT_RETURN: &str = "3.1.0";
+const HOOKS_WITHOUT_RETURN: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-hook
+  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
+spec:
+  template:
+    metadata: {annotations: {sandbox.test/outcome: never-ready}}
+    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
+"#;
+/// Of each kind: together far more than there are seats for runs that compute.
+const WITHOUT_RETURN_EACH: usize = 5;
 
 /// Releases in `operator`'s pools, and its processes.
 fn at_work(operator: &Operator) -> (f64, f64, usize) {
@@ -65,4 +81,51 @@ fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
         s.touch(&operator, name);
         assert_eq!(s.story(name), "1 deployed");
     }
+}
+
+fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
+    s.repository.publish(&sandbox::charts::web(WITHOUT_RETURN).file("templates/hooks.yaml", HOOKS_WITHOUT_RETURN));
+    let operator = s.operate();
+    let names =
+        |what: &str| -> Vec<String> { (1..=WITHOUT_RETURN_EACH).map(|number| format!("{what}-{number}")).collect() };
+    let (back, gone) = (names("back"), names("gone"));
+    let spec = |replicas| web(WITHOUT_RETURN, json!({ "timeout": "10m", "values": { "replicas": replicas } }));
+    for name in back.iter().chain(&gone) {
+        s.declare(name, &spec(0));
+    }
+    for name in back.iter().chain(&gone) {
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    }
+    for (back, gone) in back.iter().zip(&gone) {
+        // No such number of replicas is accepted, so that helm fails at once.
+        s.declare(back, &spec(-1));
+        s.delete(gone);
+    }
+    let all = (back.len() + gone.len()) as f64;
+    let hang = |operator: &Operator| {
+        s.eventually("every rollback and every removal hangs in a hook", || {
+            let jobs = s.list("/apis/batch/v1", "jobs");
+            let hanging = jobs.iter().filter(|job| job["status"]["active"] == 1).count() as f64;
+            (hanging == all && at_work(operator).1 == all).then_some(())
+        });
+    };
+    let others = |version: &str, revision| {
+        let begin = Instant::now();
+        for name in ["plain-1", "plain-2", "plain-3"] {
+            s.declare(name, &web(version, json!({ "values": { "replicas": 0 } })));
+        }
+        for name in ["plain-1", "plain-2", "plain-3"] {
+            s.deployed(name, revision);
+        }
+        let took = begin.elapsed();
+        println!("beside {all} rollbacks and removals that wait for hooks, three releases took {took:.1?}");
+        assert!(took < NORMAL, "{took:.1?}");
+    };
+    hang(&operator);
+    others("1.0.0", 1);
+    operator.kill();
+    let operator = s.operate();
+    hang(&operator);
+    others("1.1.0", 2);
 }

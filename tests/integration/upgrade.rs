@@ -1,8 +1,9 @@
 //! Changes of what is declared.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::Operator;
 use crate::tests;
 
 tests![
@@ -16,6 +17,8 @@ tests![
     field_of_another_manager_is_named_and_taken_when_asked,
     suspended_release_is_left_alone_until_resumed,
     newer_spec_is_taken_while_the_older_is_judged,
+    newer_spec_ends_a_run_only_after_the_hook_that_runs,
+    suspension_and_deletion_let_a_hook_come_to_its_end,
     history_is_bounded,
 ];
 
@@ -110,6 +113,88 @@ fn newer_spec_is_taken_while_the_older_is_judged(s: &Scenario<'_>) {
     s.declare("a", &patient("2.0.0", "ready"));
     s.ready("a");
     assert_eq!(s.config("a", "version"), "2.0.0");
+}
+
+/// An upgrade that is in its hook, which goes on until it is told to end; then the objects never become ready. The
+/// uid of the hook's Job.
+#[track_caller]
+fn in_a_hook(s: &Scenario<'_>) -> String {
+    for version in ["5.0.0", "5.1.0", "5.2.0"] {
+        s.repository.publish(&sandbox::charts::web(version));
+    }
+    s.declare("a", &hooked("5.0.0", "succeed", "ready"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.declare("a", &hooked("5.1.0", "never-ready", "never-ready"));
+    s.eventually("the hook of the second revision runs", || {
+        let job = s.object("/apis/batch/v1", "jobs", "a-hook")?;
+        let pods = s.list("/api/v1", "pods");
+        let of_hook = |pod: &&Value| pod["metadata"]["labels"]["job-name"] == "a-hook";
+        let runs = pods.iter().filter(of_hook).any(|pod| pod["status"]["phase"] == "Running");
+        (runs && job["status"]["active"] == 1 && s.story("a") == "1 deployed, 2 pending-upgrade")
+            .then(|| job["metadata"]["uid"].to_string())
+    })
+}
+
+fn hooked(version: &str, hook: &str, outcome: &str) -> Value {
+    web(version, json!({ "timeout": "10m", "values": { "hook": hook, "outcome": outcome } }))
+}
+
+/// Fails unless the second revision is still at its hook.
+#[track_caller]
+fn still_in_the_hook(s: &Scenario<'_>, operator: &Operator, uid: &str) {
+    for _ in 0..3 {
+        s.touch(operator, "a");
+    }
+    let job = s.object("/apis/batch/v1", "jobs", "a-hook").unwrap_or_default();
+    assert_eq!((job["metadata"]["uid"].to_string(), &job["status"]["active"]), (uid.to_owned(), &json!(1)));
+    assert_eq!((operator.children().len(), &*s.story("a")), (1, "1 deployed, 2 pending-upgrade"));
+}
+
+#[track_caller]
+fn tell_the_hook_to_end(s: &Scenario<'_>) {
+    let pods = s.list("/api/v1", "pods");
+    let pod = pods.iter().find(|pod| pod["metadata"]["labels"]["job-name"] == "a-hook").expect("the hook's pod");
+    let patch = json!({ "metadata": { "annotations": { "sandbox.test/outcome": "succeed" } } });
+    s.patch("v1", "Pod", pod["metadata"]["name"].as_str().unwrap(), &patch);
+}
+
+fn newer_spec_ends_a_run_only_after_the_hook_that_runs(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let uid = in_a_hook(s);
+    s.declare("a", &hooked("5.2.0", "succeed", "ready"));
+    s.until("a", "the newer version is known", |object| {
+        let desired = object.status.as_ref().and_then(|status| status.desired.as_ref());
+        desired.is_some_and(|desired| desired.version == "5.2.0")
+    });
+    still_in_the_hook(s, &operator, &uid);
+    tell_the_hook_to_end(s);
+    s.eventually("helm is ended after the hook", || s.story("a").contains("2 failed").then_some(()));
+    s.deployed("a", 3);
+    assert_eq!((&*s.config("a", "version"), &*s.story("a")), ("5.2.0", "1 superseded, 2 failed, 3 deployed"));
+}
+
+fn suspension_and_deletion_let_a_hook_come_to_its_end(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let uid = in_a_hook(s);
+    let mut suspended = hooked("5.2.0", "succeed", "ready");
+    suspended["suspend"] = json!(true);
+    s.declare("a", &suspended);
+    still_in_the_hook(s, &operator, &uid);
+    s.delete("a");
+    still_in_the_hook(s, &operator, &uid);
+    tell_the_hook_to_end(s);
+    s.eventually("helm goes on after the hook", || (s.config("a", "version") == "5.1.0").then_some(()));
+    let said = "/spec/template/metadata/annotations/sandbox.test~1outcome";
+    s.eventually("the Deployment is that of the second revision", || {
+        let deployment = s.object("/apis/apps/v1", "deployments", "a")?;
+        (deployment.pointer(said)? == "never-ready").then_some(())
+    });
+    let outcome =
+        json!({ "spec": { "template": { "metadata": { "annotations": { "sandbox.test/outcome": "ready" } } } } });
+    s.patch("apps/v1", "Deployment", "a", &outcome);
+    s.gone("a");
+    assert_eq!(s.story("a"), "");
 }
 
 fn history_is_bounded(s: &Scenario<'_>) {

@@ -137,6 +137,11 @@ impl Shard {
         })
     }
 
+    pub(super) fn version(&self, key: &ReleaseKey, revision: u32) -> Option<u64> {
+        let held = &self.entries.get(key)?.held;
+        held.iter().find(|held| held.record.revision == revision).map(|held| held.version)
+    }
+
     pub(super) fn observe(&mut self, key: &ReleaseKey, read: &RecordsRead) -> bool {
         if read.version <= self.seen {
             return false;

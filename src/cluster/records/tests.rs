@@ -208,3 +208,18 @@ fn record_is_as_old_as_the_api_server_says_and_not_as_a_copied_label_says() {
     meta.managed_fields = Some(vec![serde_json::from_value(json!({"time": "2027-01-15T08:00:07Z"})).unwrap()]);
     assert_eq!(written(&meta), 1_800_000_007);
 }
+
+#[test]
+fn later_version_of_a_record_is_waited_for_whatever_it_says() {
+    let (index, _) = index();
+    let release = key("web");
+    let mut waiting = Box::pin(index.newer(&release, 2, 7));
+    let mut woken = || futures::FutureExt::now_or_never(waiting.as_mut()).is_some();
+    assert!(!woken());
+    listed(&index, [secret("web", 1, "deployed", 8), secret("web", 2, "pending-upgrade", 7)], 9);
+    assert!(!woken(), "the other record is not the one that is waited for");
+    // helm rewrites the payload within the same second: not one label differs.
+    index.fold(0, Change::Applied(secret("web", 2, "pending-upgrade", 10)));
+    assert!(woken());
+    assert_eq!((index.version(&release, 2), index.version(&release, 3)), (Some(10), None));
+}

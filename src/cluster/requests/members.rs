@@ -1,8 +1,12 @@
 //! Reads and deletes objects of releases, of whatever kind.
 
-use kube::Resource;
+use std::pin::pin;
+
+use futures::StreamExt as _;
 use kube::api::{DeleteParams, GetParams, Preconditions};
 use kube::core::{DynamicObject, Request};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource};
 use serde_json::{Value, json};
 
 use super::super::error::ClusterError;
@@ -24,13 +28,27 @@ impl Requests {
             Err(ClusterError::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        Ok(found.map(|mut object| {
-            if let Some(object) = object.as_object_mut() {
-                object.insert("apiVersion".into(), json!(member.api_version));
-                object.insert("kind".into(), json!(member.kind));
+        Ok(found.map(|object| typed(member, object)))
+    }
+
+    /// Waits until the object is as described; while it cannot be seen, that is asked again for ever. Whoever waits has
+    /// an end of his own.
+    pub async fn until_member(
+        &self,
+        member: &Member,
+        mut is_so: impl FnMut(Option<&Value>) -> bool,
+    ) -> Result<(), ClusterError> {
+        let found = self.discovery.resolve(&self.client, &member.api_version, &member.kind).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &member.namespace, &found.resource);
+        let mut states = pin!(watcher::watch_object(api, &member.name).default_backoff());
+        while let Some(state) = states.next().await {
+            let Ok(object) = state else { continue };
+            let object = object.and_then(|object| serde_json::to_value(object).ok()).map(|found| typed(member, found));
+            if is_so(object.as_ref()) {
+                return Ok(());
             }
-            object
-        }))
+        }
+        Ok(())
     }
 
     /// Deletes the object if it still has that uid; what it owns goes too. It is no error if there is none.
@@ -59,6 +77,15 @@ impl Requests {
         }
         answer
     }
+}
+
+/// An object of a list, or metadata alone, does not say what it is.
+fn typed(member: &Member, mut object: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.insert("apiVersion".into(), json!(member.api_version));
+        object.insert("kind".into(), json!(member.kind));
+    }
+    object
 }
 
 /// Names come from manifests: one that is a path would make this a request for something else.

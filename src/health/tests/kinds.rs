@@ -466,3 +466,23 @@ fn workloads_have_a_selector() {
         assert_eq!(selector.is_some(), expected, "{kind}");
     }
 }
+
+#[test]
+fn hooks_end_when_their_job_or_pod_does() {
+    let job = |status: Value| object("batch/v1", "Job", &json!({}), &status);
+    let pod = |phase: &str| object("v1", "Pod", &json!({}), &json!({ "phase": phase }));
+    let cases = [
+        (job(json!({ "active": 1 })), false),
+        (job(json!({ "conditions": condition("Complete", "True", "", "") })), true),
+        (job(json!({ "conditions": condition("Failed", "True", "", "") })), true),
+        (job(json!({ "conditions": condition("Complete", "False", "", "") })), false),
+        (pod("Pending"), false),
+        (pod("Running"), false),
+        (pod("Succeeded"), true),
+        (pod("Failed"), true),
+        (object("v1", "ConfigMap", &json!({}), &json!({ "phase": "Succeeded" })), false),
+    ];
+    for (object, ended) in cases {
+        assert_eq!(has_ended(&object), ended, "{object}");
+    }
+}

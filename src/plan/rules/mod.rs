@@ -46,7 +46,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "running",
         situation: "helm is at work",
-        action: "wait; end an install or upgrade whose inputs are out of date",
+        action: "wait; end an install or upgrade whose inputs are out of date, after the hook that runs",
         decide: running::decide,
     },
     Rule {
