@@ -14,6 +14,7 @@ tests![
     edit_that_changes_nothing_about_an_attempt_starts_none,
     crash_loop_is_told_with_its_exit_code,
     image_that_cannot_be_pulled_is_rolled_back,
+    version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself,
     failed_hook_is_rolled_back,
     broken_version_is_tried_as_often_as_declared,
     broken_version_is_kept_where_that_is_declared,
@@ -144,6 +145,43 @@ fn image_that_cannot_be_pulled_is_rolled_back(s: &Scenario<'_>) {
     assert_eq!(s.config("a", "version"), "1.0.0");
 }
 
+/// A further Deployment that only nodes with a label of the scenario's own can run.
+const PICKY: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: picky}
+spec:
+  selector: {matchLabels: {app: picky}}
+  template:
+    metadata: {labels: {app: picky}}
+    spec:
+      nodeSelector: {picky.test/namespace: '{{ .Release.Namespace }}'}
+      containers: [{name: web, image: web}]
+";
+
+fn version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself(s: &Scenario<'_>) {
+    s.repository.publish(&chart("7.0.0").file("templates/picky.yaml", PICKY));
+    let operator = s.operate();
+    s.declare("a", &impatient("1.0.0", "ready"));
+    s.deployed("a", 1);
+    s.declare("a", &impatient("7.0.0", "ready"));
+    let object = s.until("a", "rolled back, and another attempt ahead", |object| {
+        let ahead = object.status.as_ref().and_then(|status| status.failures.as_ref()?.not_before);
+        ahead.is_some() && condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack")
+    });
+    assert!(message(&object).contains("can not be scheduled"), "{}", message(&object));
+    assert_eq!(object.status.unwrap().quarantined, [], "no version is given up for what others do");
+    assert_eq!(s.config("a", "version"), "1.0.0");
+    let labels = json!({ "picky.test/namespace": s.namespace });
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": sandbox::NODE, "labels": labels } });
+    s.land.cluster.apply_value(None, &node).unwrap();
+    s.until("a", "deployed without anybody asking", |object| {
+        condition(object, "Ready").is_some_and(|ready| ready.status == "True")
+    });
+    assert_eq!(s.config("a", "version"), "7.0.0");
+    stays(s, &operator, "a");
+}
+
 fn failed_hook_is_rolled_back(s: &Scenario<'_>) {
     let _operator = s.operate();
     s.repository.publish(&sandbox::charts::web("5.0.0"));
@@ -166,8 +204,11 @@ fn broken_version_is_tried_as_often_as_declared(s: &Scenario<'_>) {
     s.deployed("a", 1);
     s.declare("a", &spec("never-ready"));
     let object = quarantined(s, "a");
-    let attempts = object.status.unwrap().history.iter().filter(|one| one.result == HistoryResult::Failed).count();
-    assert_eq!((attempts, s.revisions("a").len()), (2, 5), "two attempts, each rolled back: {}", s.story("a"));
+    let history = object.status.unwrap().history;
+    let failed = history.iter().filter(|one| one.result == HistoryResult::Failed);
+    let causes: Vec<&str> = failed.map(|one| &*one.cause).collect();
+    assert_eq!(causes, ["spec", "retry"], "two attempts");
+    assert_eq!(s.revisions("a").len(), 5, "each rolled back: {}", s.story("a"));
     stays(s, &operator, "a");
 }
 

@@ -5,6 +5,7 @@ mod components;
 mod folder;
 mod kubeconfig;
 mod node;
+pub use node::NODE;
 
 use std::collections::BTreeMap;
 use std::fs;

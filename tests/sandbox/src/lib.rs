@@ -33,7 +33,7 @@ pub mod tools;
 pub mod wait;
 
 pub use api::ApiError;
-pub use cluster::{Components, Options, Sandbox, SandboxError};
+pub use cluster::{Components, NODE, Options, Sandbox, SandboxError};
 pub use life::guard;
 pub use proxy::Proxy;
 pub use repository::Repository;

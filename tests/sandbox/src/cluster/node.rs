@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 
-const NODE: &str = "sandbox-node";
+/// Name of the one node.
+pub const NODE: &str = "sandbox-node";
 
 /// How a pod turns out, as an expression over the pod; the stages select by it.
 ///
