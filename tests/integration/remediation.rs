@@ -15,6 +15,8 @@ tests![
     crash_loop_is_told_with_its_exit_code,
     image_that_cannot_be_pulled_is_rolled_back,
     version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself,
+    rollback_that_others_stand_in_the_way_of_is_forced_the_second_time,
+    first_version_that_fails_is_removed_and_installed_anew_where_that_is_declared,
     failed_hook_is_rolled_back,
     broken_version_is_tried_as_often_as_declared,
     broken_version_is_kept_where_that_is_declared,
@@ -180,6 +182,55 @@ fn version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself(s: &Scena
     });
     assert_eq!(s.config("a", "version"), "7.0.0");
     stays(s, &operator, "a");
+}
+
+fn rollback_that_others_stand_in_the_way_of_is_forced_the_second_time(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let spec = |version, message: &str, outcome: &str| {
+        let values = json!({ "message": message, "outcome": outcome });
+        web(version, json!({ "timeout": "10s", "upgrade": { "retries": 0 }, "values": values }))
+    };
+    s.declare("a", &spec("1.0.0", "one", "ready"));
+    s.deployed("a", 1);
+    s.declare("a", &spec("1.1.0", "two", "never-ready"));
+    s.eventually("the second version is there", || (s.config("a", "message") == "two").then_some(()));
+    let theirs = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" },
+        "data": { "message": "theirs" } });
+    s.land.cluster.apply_value(Some(&s.namespace), &theirs).unwrap();
+    let object = s.until("a", "the first rollback failed", |object| {
+        condition(object, "Ready").is_some_and(|ready| ready.reason == "RollbackFailed")
+    });
+    assert!(message(&object).contains(".data.message"), "{}", message(&object));
+    let object = quarantined(s, "a");
+    let history = object.status.unwrap().history;
+    let rollbacks = history.iter().filter(|one| one.action == OperationKind::Rollback).map(|one| one.result);
+    assert_eq!(rollbacks.collect::<Vec<_>>(), [HistoryResult::Failed, HistoryResult::Succeeded]);
+    assert_eq!(s.config("a", "message"), "one");
+    stays(s, &operator, "a");
+}
+
+fn first_version_that_fails_is_removed_and_installed_anew_where_that_is_declared(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let spec = |outcome: &str| {
+        let install = json!({ "onFailure": "Uninstall" });
+        web("1.0.0", json!({ "timeout": "5s", "install": install, "values": { "outcome": outcome } }))
+    };
+    s.declare("a", &spec("never-ready"));
+    let object = s.until("a", "removed, and installed anew", |object| {
+        let history = object.status.iter().flat_map(|status| &status.history);
+        let done: Vec<_> = history.map(|one| (one.action, one.result)).collect();
+        done.starts_with(&[
+            (OperationKind::Install, HistoryResult::Failed),
+            (OperationKind::Uninstall, HistoryResult::Succeeded),
+            (OperationKind::Install, HistoryResult::Failed),
+        ])
+    });
+    assert_eq!(object.status.unwrap().quarantined, []);
+    s.declare("a", &spec("ready"));
+    s.until("a", "good", |object| condition(object, "Ready").is_some_and(|ready| ready.status == "True"));
+    s.touch(&operator, "a");
+    let good = s.story("a");
+    assert!(good == "1 deployed" || good == "1 superseded, 2 deployed", "{good}");
 }
 
 fn failed_hook_is_rolled_back(s: &Scenario<'_>) {
