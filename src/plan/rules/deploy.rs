@@ -13,8 +13,12 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let failed_before = draft.memory.failures.count > 0;
     let newest = draft.newest();
     let by_others = match newest {
-        // Good once and failed now: somebody began to remove it.
-        Some(newest) => !draft.is_ours(newest) || (newest.is_verified() && newest.status == RecordStatus::Failed),
+        // No removal of ours keeps its records. Good once and failed now: somebody began to remove it.
+        Some(newest) => {
+            !draft.is_ours(newest)
+                || newest.status == RecordStatus::Uninstalled
+                || (newest.is_verified() && newest.status == RecordStatus::Failed)
+        }
         // Gone, although the last thing that we did was not to remove it.
         None => draft.memory.attempts().next_back().is_some_and(|entry| entry.action != OperationKind::Uninstall),
     };
