@@ -16,7 +16,7 @@ use crate::{
     plan::{Action, Because, Plan, Priority},
     release::{
         Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy,
-        RecordStatus, Snapshot, Spec,
+        RecordStatus, Records, Snapshot, Spec, View,
     },
     types::ObjectKey,
 };
@@ -91,7 +91,7 @@ pub(super) async fn act(
                 leftovers::clear(context, key, object, &desired, revisions);
             }
         }
-        Action::Unlock { revision } => unlock(context, policy, *revision).await?,
+        Action::Unlock { revision } => unlock(context, policy, *revision, &snapshot.records).await?,
     }
     Ok(Followed::Later)
 }
@@ -210,12 +210,18 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
     Ok(())
 }
 
-async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Result<(), ClusterError> {
+async fn unlock(
+    context: &Context,
+    policy: Option<&Policy>,
+    revision: u32,
+    planned_on: &View<Records>,
+) -> Result<(), ClusterError> {
     let Some(policy) = policy else { return Ok(()) };
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
-    // The view may be of the time before helm's last write: what is not pending is no lock, and stays as it is.
-    if helm::decode(&record.bytes).is_ok_and(|payload| !payload.status.is_pending()) {
+    // The view may be of the time before helm's last write, and whose record says another thing by now is alive.
+    let planned_on = planned_on.is().and_then(|records| records.get(revision)).map(|record| record.status);
+    if helm::decode(&record.bytes).is_ok_and(|payload| Some(payload.status) != planned_on) {
         return context.read_records(&release).await.map(drop);
     }
     let description = "The helm process died; unlocked by helm-release-operator";

@@ -6,8 +6,7 @@ use crate::{
     cluster::{ClusterError, RecordData},
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus,
-        Records, Why,
+        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record, Records, Why,
     },
     types::ReleaseKey,
 };
@@ -51,9 +50,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         records.push(versioned.record.clone());
     }
     let records = Records::new(records);
-    if *kind == OperationKind::Install {
-        prune(context, &attempt.policy, &records).await;
-    }
+    prune(context, attempt, &records).await;
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
     let seen = observe(context, &release, &payload.members).await.is_ok();
     let awaited =
@@ -90,15 +87,13 @@ fn awaited(context: &Context, written: &RecordData, members: &[Member]) -> Optio
     }
 }
 
-/// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
-/// try leaves a Secret. What was good once, and the newest, stay.
-async fn prune(context: &Context, policy: &Policy, records: &Records) {
-    let surplus = records.iter().count().saturating_sub(policy.max_history as usize);
-    let newest = records.newest().map(|record| record.revision);
-    let old = records.iter().filter(|record| record.status == RecordStatus::Failed && !record.is_verified());
-    for record in old.filter(|record| Some(record.revision) != newest).take(surplus) {
-        if let Err(error) = context.requests.delete_record(&policy.key(), record.revision).await {
-            tracing::warn!(release = %policy.key(), revision = record.revision, %error, "an old record cannot be deleted");
+/// Deletes what helm leaves of tries that failed again and again: installs have no limit of its own, and a rollback
+/// makes room back to its target.
+async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
+    let release = attempt.policy.key();
+    for revision in records.surplus(attempt.policy.max_history, &OwnerId::of(&attempt.key)) {
+        if let Err(error) = context.requests.delete_record(&release, revision).await {
+            tracing::warn!(%release, revision, %error, "an old record cannot be deleted");
             return;
         }
     }

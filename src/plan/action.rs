@@ -39,7 +39,8 @@ pub enum Action {
     Clear {
         revisions: Vec<u32>,
     },
-    /// A helm process died over this record: set it to failed, so that helm works on the release again.
+    /// A helm process died over this record, or a removal was stopped: set it to failed, so that helm works on the
+    /// release again.
     Unlock {
         revision: u32,
     },

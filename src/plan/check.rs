@@ -32,8 +32,9 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
             must(newest.is_some_and(Record::is_verified), "only a good release is cleared of what is left over");
         }
         Action::Unlock { revision } => {
-            let pending = records.and_then(|r| r.get(*revision)).is_some_and(|r| r.status.is_pending());
-            must(pending, "only a pending record is unlocked");
+            let locked = |record: &Record| record.status.is_pending() || record.status == RecordStatus::Uninstalling;
+            let record = records.and_then(|r| r.get(*revision));
+            must(record.is_some_and(locked), "only the record of a run that came to no end is unlocked");
             must(!matches!(snapshot.flight, Flight::Running { .. }), "the record of a living run is not unlocked");
         }
         Action::Idle | Action::Prepare | Action::Inspect { .. } | Action::Ask(_) | Action::Withdraw => {}

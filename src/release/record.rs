@@ -184,10 +184,28 @@ impl Records {
             // helm itself never prunes the revision that it calls deployed, so failures on top of it need no room.
             let keep = keep.filter(|keep| Some(*keep) != deployed)?;
             let since = self.0.iter().filter(|record| record.revision >= keep).count();
-            // One more for the revision that the run creates.
-            Some(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1))
+            // That one takes a place although it is older, and so does the revision that the run creates.
+            let older = u32::from(deployed.is_some_and(|deployed| deployed < keep));
+            Some(u32::try_from(since).unwrap_or(u32::MAX).saturating_add(1 + older))
         };
         wanted.max(room(newest).unwrap_or(0)).max(room(way_back).unwrap_or(0))
+    }
+
+    /// What nobody misses where more than `wanted` are there: revisions of `owner` that failed and never were good. helm
+    /// leaves them where it makes room back to something older, and an install has no limit at all. Rollbacks go first,
+    /// known by the labels of their target: they have nothing that their target has not.
+    pub fn surplus(&self, wanted: u32, owner: &OwnerId) -> Vec<u32> {
+        let newest = self.newest().map(|record| record.revision);
+        let missed = |record: &&Record| {
+            record.status != RecordStatus::Failed
+                || record.is_verified()
+                || record.owner.as_ref() != Some(owner)
+                || Some(record.revision) == newest
+        };
+        let (stamped, rollbacks): (Vec<_>, Vec<_>) =
+            self.0.iter().filter(|record| !missed(record)).partition(|record| record.is_stamped_by(owner));
+        let over = self.0.len().saturating_sub(wanted as usize);
+        rollbacks.into_iter().chain(stamped).map(|record| record.revision).take(over).collect()
     }
 }
 
@@ -250,7 +268,59 @@ mod tests {
         assert_eq!(records.history_max(3, Some(1)), 5);
         let mut deployed = records.0.clone();
         deployed[0].status = RecordStatus::Deployed;
-        assert_eq!(Records::new(deployed).history_max(3, Some(1)), 3);
+        assert_eq!(Records::new(deployed).history_max(3, Some(1)), 4);
+    }
+
+    /// What helm leaves when it makes room for one more: its own loop, over all that is there, oldest first.
+    fn pruned(records: &Records, max: u32) -> Vec<u32> {
+        let deployed = records.deployed().map(|record| record.revision);
+        let mut left: Vec<u32> = records.iter().map(|record| record.revision).collect();
+        for record in records.iter() {
+            if left.len() < max as usize {
+                break;
+            }
+            if Some(record.revision) != deployed {
+                left.retain(|revision| *revision != record.revision);
+            }
+        }
+        left
+    }
+
+    #[test]
+    fn history_max_keeps_the_way_back_whatever_is_deployed() {
+        for sort in 0..4_u32.pow(4) {
+            let kind = |revision: u32| sort / 4_u32.pow(revision - 1) % 4;
+            let made = |revision| {
+                let mut made = record(revision, kind(revision) % 2 == 1);
+                made.status = if kind(revision) > 1 { RecordStatus::Deployed } else { RecordStatus::Superseded };
+                made
+            };
+            let records = Records::new((1..=4).map(made).collect());
+            for way_back in 1..=4 {
+                let left = pruned(&records, records.history_max(2, Some(way_back)));
+                let newest = records.iter().rev().find(|record| record.is_verified());
+                assert!(left.contains(&way_back), "{way_back} of {records:?}: {left:?}");
+                assert!(newest.is_none_or(|newest| left.contains(&newest.revision)), "{records:?}: {left:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_surplus_records_failed_rollbacks_go_first_and_nothing_that_was_good() {
+        let owner = OwnerId::of(&ObjectKey::new("a", "b"));
+        let made = |revision, status, stamp, verified| Record {
+            status,
+            stamp: Some(stamp),
+            owner: Some(owner.clone()),
+            ..record(revision, verified)
+        };
+        let failed = |revision, stamp| made(revision, RecordStatus::Failed, stamp, false);
+        let good = made(1, RecordStatus::Superseded, 1, true);
+        let stranger = Record { owner: None, ..failed(2, 2) };
+        let records = Records::new(vec![good, stranger, failed(3, 3), failed(4, 1), failed(5, 1), failed(6, 1)]);
+        assert_eq!(records.surplus(6, &owner), [0; 0]);
+        assert_eq!(records.surplus(5, &owner), [4]);
+        assert_eq!(records.surplus(2, &owner), [4, 5, 3]);
     }
 
     #[test]

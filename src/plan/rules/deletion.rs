@@ -24,7 +24,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         draft.notes.push(Note::ForcedDeletion);
         return let_go();
     }
-    if draft.policy.deletion == DeletionPolicy::Orphan || matches!(draft.snapshot.claim, Claim::Theirs(_)) {
+    if draft.policy.deletion == DeletionPolicy::Orphan {
         return let_go();
     }
     let records = match &draft.snapshot.records {
@@ -34,6 +34,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
             return Decision::idle(Because::ViewRefused { view: Which::Records, why: why.clone() });
         }
     };
+    // Only the records tell who the owner is; without them the older object passes for it.
+    if matches!(draft.snapshot.claim, Claim::Theirs(_)) {
+        return let_go();
+    }
     let Some(newest) = records.newest() else {
         // Before a list of what is left was made at the end of an uninstall, nothing of ours can be left.
         let left = draft.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);

@@ -5,7 +5,7 @@ use crate::{
         Priority,
         draft::{Decision, Draft},
     },
-    release::{Cause, InstallFailure, OperationKind, Record, RecordStatus},
+    release::{Cause, HistoryResult, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the last rule always has an answer, but is a rule like the others")]
@@ -13,7 +13,12 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let failed_before = draft.memory.failures.count > 0;
     let newest = draft.newest();
     let by_others = match newest {
-        Some(newest) => !draft.is_ours(newest),
+        // No removal of ours keeps its records. Good once and failed now: somebody began to remove it.
+        Some(newest) => {
+            !draft.is_ours(newest)
+                || newest.status == RecordStatus::Uninstalled
+                || (newest.is_verified() && newest.status == RecordStatus::Failed)
+        }
         // Gone, although the last thing that we did was not to remove it.
         None => draft.memory.attempts().next_back().is_some_and(|entry| entry.action != OperationKind::Uninstall),
     };
@@ -51,7 +56,11 @@ pub(super) fn kind(draft: &Draft<'_>) -> OperationKind {
     match (newest.status, draft.entry_of(newest)) {
         (RecordStatus::Uninstalled, _) => OperationKind::Install,
         // helm would take an upgrade too, but skip the hooks of an install and call it a success.
-        (RecordStatus::Failed, Some(entry)) if entry.action == OperationKind::Install => OperationKind::Install,
+        (RecordStatus::Failed, Some(entry))
+            if entry.action == OperationKind::Install && entry.result != HistoryResult::Succeeded =>
+        {
+            OperationKind::Install
+        }
         (RecordStatus::Failed, None) if never_there() => OperationKind::Install,
         _ => OperationKind::Upgrade,
     }

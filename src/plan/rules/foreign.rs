@@ -4,10 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     plan::{
-        Action, Because, Note,
+        Action, Because, Note, View as Which,
         draft::{Decision, Draft},
     },
-    release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
+    release::{
+        Deployed, Failures, ForeignAction, Health, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
+    },
     types::{Duration, ReleaseDigest},
 };
 
@@ -35,15 +37,8 @@ fn goes_stale(written: i64, timeout: Duration) -> Timestamp {
 
 /// Until when the process of a stranger has to be waited for, if one seems to be at work on the newest revision.
 pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
-    let last = draft.memory.attempts().next_back().map(|entry| (entry.action, entry.result));
     let ours = match newest.status {
-        // A removal leaves the record's labels as they were, so history alone tells whose it is.
-        RecordStatus::Uninstalling => {
-            draft.memory.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Uninstall)
-                || last.is_some_and(|(kind, result)| {
-                    kind == OperationKind::Uninstall && result != HistoryResult::Succeeded
-                })
-        }
+        RecordStatus::Uninstalling => removal_is_ours(draft),
         RecordStatus::PendingInstall | RecordStatus::PendingUpgrade | RecordStatus::PendingRollback => {
             draft.is_ours(newest)
         }
@@ -57,6 +52,29 @@ pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
     (!ours && draft.now() < stale).then_some(stale)
 }
 
+/// A removal leaves the record's labels as they were, so history alone tells whose it is.
+fn removal_is_ours(draft: &Draft<'_>) -> bool {
+    let last = draft.memory.attempts().next_back().map(|entry| (entry.action, entry.result));
+    draft.memory.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Uninstall)
+        || last.is_some_and(|(kind, result)| kind == OperationKind::Uninstall && result != HistoryResult::Succeeded)
+}
+
+/// A removal by somebody else that died. Where all that it was to remove is still there and healthy, a hook of the chart
+/// may have stopped it: its record is unlocked and upgraded, and nothing that works is taken away. Where something is
+/// missing, `None`: it is completed, and installed again.
+fn stopped_removal(draft: &mut Draft<'_>, revision: u32) -> Option<Decision> {
+    let because = Because::Recovering { revision };
+    if let Some(first) = draft.take_inventory(revision, because.clone()) {
+        return Some(first);
+    }
+    match draft.health() {
+        Health::Healthy => Decision::act(Action::Unlock { revision }, because),
+        // What is not in view may be there.
+        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Progressing { .. } | Health::Failed { .. } => None,
+    }
+}
+
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Some(newest) = draft.newest() else {
         removed(draft);
@@ -68,6 +86,12 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     }
     if let Some(stale) = at_work(draft, newest) {
         return Decision::until(Because::StrangerAtWork { revision }, stale);
+    }
+    if newest.status == RecordStatus::Uninstalling
+        && !removal_is_ours(draft)
+        && let Some(stopped) = stopped_removal(draft, revision)
+    {
+        return Some(stopped);
     }
     if matches!(newest.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling) {
         removed(draft);

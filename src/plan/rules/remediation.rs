@@ -13,19 +13,23 @@ use crate::{
 
 /// Rolls back where the newest upgrade is bad and a verified revision is there to go back to.
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    if draft.policy.upgrade_failure == UpgradeFailure::Keep || draft.at_good().is_some() {
+    if draft.at_good().is_some() {
         return None;
     }
     let newest = draft.newest()?;
     let bad = bad_upgrade(draft);
-    let failed = bad.is_some_and(|bad| {
+    // What our own upgrade left is kept where that is asked for; what somebody else put in its place is not.
+    let keeps = draft.policy.upgrade_failure == UpgradeFailure::Keep;
+    let removed = newest.status == RecordStatus::Uninstalled;
+    let kept = keeps && !removed && newest.is_stamped_by(&draft.snapshot.object.owner());
+    let failed = bad.filter(|_| !keeps).is_some_and(|bad| {
         // Rolled back and deployed: going back once more would change nothing.
         let done = newest.revision > bad.revision && newest.status == RecordStatus::Deployed;
         !done && !draft.fresh(bad.digest.as_ref())
     });
     // Half of a run that was ended, or somebody's upgrade, and what is desired is not to be tried.
     let held = draft.inputs().and_then(|inputs| draft.memory.quarantine_of(&inputs.digest));
-    let displaced = held.is_some() && !is_rollback(draft, newest);
+    let displaced = held.is_some() && !kept && !is_rollback(draft, newest);
     if !failed && !displaced {
         return None;
     }

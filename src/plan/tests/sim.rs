@@ -234,8 +234,12 @@ impl World {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
+        let wanted = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
         let health = match self.live.map(|live| self.health.get(live)) {
             _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
+            None if wanted => {
+                Health::Progressing { member: member(), why: Why { fault: Fault::Own, text: "is missing".into() } }
+            }
             None | Some(None) => Health::Healthy,
             Some(Some(Sick::Slow(fault))) => {
                 Health::Progressing { member: member(), why: Why { fault: *fault, text: "not ready".into() } }

@@ -167,6 +167,8 @@ impl World {
             newest.record.written = now;
             self.live = Some(newest.colour);
         }
+        let surplus = self.records().surplus(self.policy.max_history, &owner());
+        self.revisions.retain(|revision| !surplus.contains(&revision.record.revision));
         let failed = (ended != Ended::Succeeded).then(|| "Pod web-test failed".into());
         let tests = (operation.kind == OperationKind::Test).then(|| Box::new(TestRun { all: 1, selected: 1, failed }));
         self.flight = Flight::Ended(Outcome {

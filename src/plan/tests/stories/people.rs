@@ -322,11 +322,38 @@ fn a_strangers_removal_is_waited_for_and_completed_when_it_is_dead() {
     let mut world = green();
     world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalling;
     world.revisions.last_mut().unwrap().record.written = world.server_second();
+    world.live = None;
     let plan = world.run();
     assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
     world.wait();
     let because = rests_after(&mut world, &[(OperationKind::Uninstall, None), (Install, Some("green"))]);
     assert!(ends("green", &because), "{because:?}");
+}
+
+#[test]
+fn a_strangers_removal_that_took_nothing_is_taken_back_and_nothing_is_removed() {
+    for colours in [&["pink", "blue"][..], &["pink"]] {
+        for lost in [false, true] {
+            let mut world = good_at(colours);
+            let last = colours[colours.len() - 1];
+            let mut runs = world.runs.clone();
+            world.revisions.last_mut().unwrap().record.status = RecordStatus::Uninstalling;
+            world.revisions.last_mut().unwrap().record.written = world.server_second();
+            if lost {
+                world.memory = Memory::default();
+            }
+            let plan = world.run();
+            assert!(matches!(plan.because, Because::StrangerAtWork { .. }), "{:?}", plan.because);
+            // Nothing is concluded while its objects are out of view.
+            world.live_since = None;
+            let plan = world.wait();
+            assert!(matches!(plan.because, Because::ViewPending(_)), "{:?}", plan.because);
+            world.live_since = Some(world.now);
+            runs.push((Upgrade, Some(last)));
+            let because = rests(&mut world, &runs);
+            assert!(ends(last, &because), "{because:?}");
+        }
+    }
 }
 
 #[test]

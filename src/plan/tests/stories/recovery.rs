@@ -240,6 +240,25 @@ fn a_failed_install_that_somebody_removes_is_another_one_than_the_next_of_its_nu
 }
 
 #[test]
+fn rollbacks_that_go_on_failing_do_not_let_the_history_grow() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.script = vec![Run::Failed(FailureClass::Hook); 30].into();
+    world.script.push_front(Run::Good);
+    for _ in 0..20 {
+        world.wait();
+        // What was good, what helm calls deployed, and the last try.
+        assert!(world.revisions.len() <= 3, "{:?}", world.revisions);
+    }
+    world.script.clear();
+    let plan = world.wait();
+    assert!(matches!(plan.because, Because::RolledBack { .. }), "{:?}", plan.because);
+    assert_eq!(world.live, Some("blue"));
+}
+
+#[test]
 fn failures_on_top_of_what_is_deployed_do_not_let_the_history_grow() {
     let mut world = good_at(&["pink", "blue"]);
     world.policy.upgrade_failure = crate::api::UpgradeFailure::Keep;
