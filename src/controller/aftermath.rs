@@ -6,7 +6,7 @@ use crate::{
     cluster::{ClusterError, RecordData},
     helm,
     release::{Ended, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus, Records},
-    types::ReleaseKey,
+    types::{Duration, ReleaseKey},
 };
 
 /// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
@@ -19,6 +19,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let outcome = Outcome {
         operation: id.clone(),
         ended,
+        waited: Duration::ZERO,
         records: None,
         payload: None,
         left_over: Vec::new(),

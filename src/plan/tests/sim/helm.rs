@@ -166,6 +166,7 @@ impl World {
         self.flight = Flight::Ended(Outcome {
             operation: operation.id,
             ended,
+            waited: Duration::ZERO,
             records: Some(self.records()),
             payload: self.newest().map(payload_of),
             left_over: Vec::new(),
