@@ -15,8 +15,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy, RecordStatus,
-        Snapshot, Spec,
+        Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload, Policy,
+        RecordStatus, Snapshot, Spec,
     },
     types::ObjectKey,
 };
@@ -91,7 +91,7 @@ pub(super) async fn act(
                 leftovers::clear(context, key, object, &desired, revisions);
             }
         }
-        Action::Unlock { revision } => unlock(context, policy, *revision).await?,
+        Action::Unlock { revision } => unlock(context, key, policy, *revision).await?,
     }
     Ok(Followed::Later)
 }
@@ -130,7 +130,7 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         match read_payload(&context, &release, revision).await {
-            Some(payload) => context.payloads.put(&release, payload),
+            Some((payload, version)) => context.payloads.put(&release, payload, version),
             None => context.payloads.give_up(&release),
         }
         context.wake(&key);
@@ -204,7 +204,12 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
     Ok(())
 }
 
-async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Result<(), ClusterError> {
+async fn unlock(
+    context: &Context,
+    key: &ObjectKey,
+    policy: Option<&Policy>,
+    revision: u32,
+) -> Result<(), ClusterError> {
     let Some(policy) = policy else { return Ok(()) };
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
@@ -213,8 +218,12 @@ async fn unlock(context: &Context, policy: Option<&Policy>, revision: u32) -> Re
         return context.read_records(&release).await.map(drop);
     }
     let description = "The helm process died; unlocked by helm-release-operator";
-    // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
-    let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };
+    let Ok(bytes) = helm::unlock(&record.bytes, description) else {
+        // What cannot be read cannot be unlocked.
+        context.payloads.put(&release, Payload::unreadable(revision), record.version());
+        context.wake(key);
+        return Ok(());
+    };
     let data = RecordData { bytes, ..record };
     let (requests, now) = (&context.requests, context.clock.now());
     if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {

@@ -5,7 +5,10 @@ use crate::{
     api::OperationKind,
     cluster::{ClusterError, RecordData},
     helm,
-    release::{Ended, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus, Records},
+    release::{
+        Ended, Failure, FailureClass, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus,
+        Records,
+    },
     types::{Duration, ReleaseKey},
 };
 
@@ -35,7 +38,13 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     // the list says what is.
     let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
     let Ok(Some(written)) = written else {
-        return Outcome { records: context.read_records_again(&release).await.ok(), ..outcome };
+        let records = context.read_records_again(&release).await.ok();
+        if let (Ended::Failed(Failure { class: FailureClass::LostRace, .. }), Some(newest)) =
+            (&outcome.ended, records.as_ref().and_then(Records::newest))
+        {
+            why_refused(context, &release, newest.revision).await;
+        }
+        return Outcome { records, ..outcome };
     };
     let tests = match kind {
         OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
@@ -55,9 +64,19 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let seen = observe(context, &release, &payload.members).await.is_ok();
     let payload = seen.then_some(payload);
     if let Some(payload) = &payload {
-        context.payloads.put(&release, payload.clone());
+        context.payloads.put(&release, payload.clone(), written.version());
     }
     Outcome { records: Some(records), payload, tests, ..outcome }
+}
+
+/// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
+/// anew at once, that would go on for ever.
+async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
+    if let Some((payload, version)) = read_payload(context, release, newest).await
+        && payload.action == ForeignAction::Unreadable
+    {
+        context.payloads.put(release, payload, version);
+    }
 }
 
 /// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
@@ -118,11 +137,11 @@ fn needs_reading(member: &Member) -> bool {
 
 /// What the record of a revision tells beyond its labels, with its objects in view as they are now; `None` when it is
 /// gone or not all of it can be read.
-pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
+pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<(Payload, u64)> {
     let record = context.requests.read_record_data(release, revision).await.ok()??;
     let payload = payload(context, release, revision, &record).await;
     observe(context, release, &payload.members).await.ok()?;
-    Some(payload)
+    Some((payload, record.version()))
 }
 
 /// The objects of a revision; `None` when its record is gone or cannot be read.
@@ -137,16 +156,8 @@ pub(super) async fn members(
 }
 
 async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
-    let unreadable = Payload {
-        revision,
-        action: ForeignAction::Unreadable,
-        chart: "".into(),
-        version: "".into(),
-        app_version: "".into(),
-        members: Vec::new(),
-    };
-    let Ok(decoded) = helm::decode(&record.bytes) else { return unreadable };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return unreadable };
+    let Ok(decoded) = helm::decode(&record.bytes) else { return Payload::unreadable(revision) };
+    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return Payload::unreadable(revision) };
     let mut members = Vec::with_capacity(objects.len());
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;

@@ -5,11 +5,18 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{release::Payload, types::ReleaseKey};
+use crate::{
+    release::{ForeignAction, Payload},
+    types::ReleaseKey,
+};
 
 enum Entry {
     Underway(u32),
-    Read(Payload),
+    Read {
+        payload: Payload,
+        /// The version of the Secret.
+        version: u64,
+    },
 }
 
 /// Slim payloads by release. Members are in status as well, so an entry is dropped when its release is settled.
@@ -23,9 +30,14 @@ impl Payloads {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn get(&self, release: &ReleaseKey) -> Option<Payload> {
+    /// `seen` is the version of the newest record as the index has it. What could not be read may be restored; what
+    /// could be does not change by what is labelled.
+    pub fn get(&self, release: &ReleaseKey, seen: Option<u64>) -> Option<Payload> {
         match self.lock().get(release) {
-            Some(Entry::Read(payload)) => Some(payload.clone()),
+            Some(Entry::Read { payload, version }) => {
+                let outdated = payload.action == ForeignAction::Unreadable && seen.is_some_and(|seen| seen > *version);
+                (!outdated).then(|| payload.clone())
+            }
             Some(Entry::Underway(_)) | None => None,
         }
     }
@@ -41,14 +53,14 @@ impl Payloads {
         true
     }
 
-    pub fn put(&self, release: &ReleaseKey, payload: Payload) {
-        self.lock().insert(release.clone(), Entry::Read(payload));
+    pub fn put(&self, release: &ReleaseKey, payload: Payload, version: u64) {
+        self.lock().insert(release.clone(), Entry::Read { payload, version });
     }
 
     /// Drops what was read of a release that is as declared.
     pub fn settle(&self, release: &ReleaseKey) {
         let mut entries = self.lock();
-        if matches!(entries.get(release), Some(Entry::Read(_))) {
+        if matches!(entries.get(release), Some(Entry::Read { .. })) {
             entries.remove(release);
         }
     }

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
+use super::{Action, Because, Next, Note, Priority, Wake, backoff};
 use crate::{
     release::{
-        Cause, Flight, ForeignAction, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory,
-        Operation, OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
+        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory, Operation,
+        OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
     },
     types::ReleaseDigest,
 };
@@ -238,10 +238,6 @@ impl<'a> Draft<'a> {
             return None;
         }
         match &self.snapshot.payload {
-            // What cannot be read has no members to judge; none is not the same as all are well.
-            Some(payload) if payload.revision == revision && payload.action == ForeignAction::Unreadable => {
-                Decision::idle(Because::ViewPending(View::Members))
-            }
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {
                 self.memory.inventory = Some(Inventory::new(revision, payload.members.clone()));

@@ -27,8 +27,8 @@ pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
-    ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record,
-    RecordStatus, Records,
+    ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId,
+    RECORD_NAME_PREFIX, Record, RecordStatus, Records, record_name,
 };
 pub use snapshot::{
     Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,

@@ -158,6 +158,20 @@ pub struct Payload {
     pub members: Vec<Member>,
 }
 
+impl Payload {
+    /// Of a record that cannot be read.
+    pub fn unreadable(revision: u32) -> Self {
+        Self {
+            revision,
+            action: ForeignAction::Unreadable,
+            chart: "".into(),
+            version: "".into(),
+            app_version: "".into(),
+            members: Vec::new(),
+        }
+    }
+}
+
 /// The health of the members that the inventory names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
