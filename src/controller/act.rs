@@ -130,8 +130,11 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         match read_payload(&context, &release, revision).await {
-            Some((payload, version)) => context.payloads.put(&release, payload, version),
-            None => context.payloads.give_up(&release),
+            Ok((payload, version)) => context.payloads.put(&release, payload, version),
+            Err(error) => {
+                tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
+                context.payloads.fail(&release, revision, &error, context.clock.now());
+            }
         }
         context.wake(&key);
     });

@@ -7,7 +7,7 @@ use crate::{
     helm,
     release::{
         Ended, Failure, FailureClass, ForeignAction, Member, Operation, Outcome, Payload, Policy, Record, RecordStatus,
-        Records,
+        Records, record_name,
     },
     types::{Duration, ReleaseKey},
 };
@@ -72,7 +72,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
 /// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
 /// anew at once, that would go on for ever.
 async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
-    if let Some((payload, version)) = read_payload(context, release, newest).await
+    if let Ok((payload, version)) = read_payload(context, release, newest).await
         && payload.action == ForeignAction::Unreadable
     {
         context.payloads.put(release, payload, version);
@@ -135,13 +135,17 @@ fn needs_reading(member: &Member) -> bool {
     !simple && crate::health::has_health(&member.api_version, &member.kind)
 }
 
-/// What the record of a revision tells beyond its labels, with its objects in view as they are now; `None` when it is
-/// gone or not all of it can be read.
-pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<(Payload, u64)> {
-    let record = context.requests.read_record_data(release, revision).await.ok()??;
+/// What the record of a revision tells beyond its labels, with its objects in view as they are now.
+pub(super) async fn read_payload(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+) -> Result<(Payload, u64), ClusterError> {
+    let record = context.requests.read_record_data(release, revision).await?;
+    let record = record.ok_or_else(|| ClusterError::NotFound(record_name(&release.name, revision).into()))?;
     let payload = payload(context, release, revision, &record).await;
-    observe(context, release, &payload.members).await.ok()?;
-    Some((payload, record.version()))
+    observe(context, release, &payload.members).await?;
+    Ok((payload, record.version()))
 }
 
 /// The objects of a revision; `None` when its record is gone or cannot be read.

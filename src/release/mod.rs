@@ -32,7 +32,7 @@ pub use record::{
 };
 pub use snapshot::{
     Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,
-    Payload, Snapshot, Spec,
+    Payload, Snapshot, Spec, Unread,
 };
 pub use tested::{TestRun, Tested};
 pub use values::{ValuesError, merge, set_path};

@@ -1,6 +1,8 @@
 //! What people do by hand with helm.
 
-use sandbox::proxy::{Action, RequestInfo, Rule};
+use std::time::{Duration, Instant};
+
+use sandbox::proxy::{Action, RequestInfo, Rule, Verb};
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
@@ -14,6 +16,7 @@ tests![
     uninstall_by_hand_is_installed_again,
     rollback_by_hand_while_the_operator_is_down_is_respected,
     damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again,
+    record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely,
     damaged_lock_of_a_dead_helm_is_named_until_it_is_restored,
 ];
 
@@ -148,4 +151,28 @@ fn damaged_lock_of_a_dead_helm_is_named_until_it_is_restored(s: &Scenario<'_>) {
     replace_payload(s, "sh.helm.release.v1.a.v2", &payload);
     s.ready("a");
     assert_eq!((&*s.config("a", "version"), &*s.story("a")), ("1.1.0", "1 superseded, 2 failed, 3 deployed"));
+}
+
+fn record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely(s: &Scenario<'_>) {
+    let operator = s.operate();
+    two_versions(s);
+    let is_it = |info: &RequestInfo| {
+        info.verb == Verb::Get
+            && info.name.as_deref() == Some("sh.helm.release.v1.a.v3")
+            && !info.user_agent.starts_with("Helm/")
+    };
+    let refusal = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+        "reason": "Forbidden", "message": "secrets is forbidden" });
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let refused = Action::Reply { status: 403, headers, body: refusal.to_string().into() };
+    let rule = s.proxy.rule(Rule::new(is_it, refused).times(5));
+    let begin = Instant::now();
+    s.helm(&["rollback", "a", "1"]);
+    let message = s.refused("a", "Refused");
+    assert!(message.contains("secrets is forbidden"), "{message}");
+    s.touch(&operator, "a");
+    s.refused("a", "RolledBackByUser");
+    // Half a second after the first, then twice as long each time.
+    let least = Duration::from_millis(500 + 1000 + 2000 + 4000 + 8000);
+    assert!(rule.hits() == 5 && begin.elapsed() >= least, "{} in {:?}", rule.hits(), begin.elapsed());
 }
