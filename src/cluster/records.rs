@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
-pub(super) use label::{secret_name, versioned_record};
+pub(super) use label::versioned_record;
 
 use super::clock::Clock;
 use super::locked::locked;

@@ -15,8 +15,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Policy,
-        RecordStatus, Records, Snapshot, Spec, View,
+        Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload,
+        Policy, RecordStatus, Records, Snapshot, Spec, View,
     },
     types::ObjectKey,
 };
@@ -91,7 +91,7 @@ pub(super) async fn act(
                 leftovers::clear(context, key, object, &desired, revisions);
             }
         }
-        Action::Unlock { revision } => unlock(context, policy, *revision, &snapshot.records).await?,
+        Action::Unlock { revision } => unlock(context, key, policy, *revision, &snapshot.records).await?,
     }
     Ok(Followed::Later)
 }
@@ -136,8 +136,11 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         match read_payload(&context, &release, revision).await {
-            Some(payload) => context.payloads.put(&release, payload),
-            None => context.payloads.give_up(&release),
+            Ok((payload, version)) => context.payloads.put(&release, payload, version),
+            Err(error) => {
+                tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
+                context.payloads.fail(&release, revision, &error, context.clock.now());
+            }
         }
         context.wake(&key);
     });
@@ -212,6 +215,7 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
 
 async fn unlock(
     context: &Context,
+    key: &ObjectKey,
     policy: Option<&Policy>,
     revision: u32,
     planned_on: &View<Records>,
@@ -225,8 +229,12 @@ async fn unlock(
         return context.read_records(&release).await.map(drop);
     }
     let description = "The helm process died; unlocked by helm-release-operator";
-    // What cannot be read cannot be unlocked; helm itself skips such a record, and so the release goes on without it.
-    let Ok(bytes) = helm::unlock(&record.bytes, description) else { return Ok(()) };
+    let Ok(bytes) = helm::unlock(&record.bytes, description) else {
+        // What cannot be read cannot be unlocked.
+        context.payloads.put(&release, Payload::unreadable(revision), record.version());
+        context.wake(key);
+        return Ok(());
+    };
     let data = RecordData { bytes, ..record };
     let (requests, now) = (&context.requests, context.clock.now());
     if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {

@@ -6,9 +6,10 @@ use crate::{
     cluster::{ClusterError, RecordData},
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record, Records, Why,
+        Ended, Failure, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
+        Records, Why, record_name,
     },
-    types::ReleaseKey,
+    types::{Duration, ReleaseKey},
 };
 
 /// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
@@ -21,6 +22,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let outcome = Outcome {
         operation: id.clone(),
         ended,
+        waited: Duration::ZERO,
         records: None,
         payload: None,
         awaited: None,
@@ -37,7 +39,13 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     // the list says what is.
     let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
     let Ok(Some(written)) = written else {
-        return Outcome { records: context.read_records_again(&release).await.ok(), ..outcome };
+        let records = context.read_records_again(&release).await.ok();
+        if let (Ended::Failed(Failure { class: FailureClass::LostRace, .. }), Some(newest)) =
+            (&outcome.ended, records.as_ref().and_then(Records::newest))
+        {
+            why_refused(context, &release, newest.revision).await;
+        }
+        return Outcome { records, ..outcome };
     };
     let tests = match kind {
         OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
@@ -57,9 +65,19 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         if seen && ran_out_of_time(&outcome.ended) { awaited(context, &written, &payload.members) } else { None };
     let payload = seen.then_some(payload);
     if let Some(payload) = &payload {
-        context.payloads.put(&release, payload.clone());
+        context.payloads.put(&release, payload.clone(), written.version());
     }
     Outcome { records: Some(records), payload, awaited, tests, ..outcome }
+}
+
+/// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
+/// anew at once, that would go on for ever.
+async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
+    if let Ok((payload, version)) = read_payload(context, release, newest).await
+        && payload.action == ForeignAction::Unreadable
+    {
+        context.payloads.put(release, payload, version);
+    }
 }
 
 fn ran_out_of_time(ended: &Ended) -> bool {
@@ -141,13 +159,17 @@ fn needs_reading(member: &Member) -> bool {
     !simple && crate::health::has_health(&member.api_version, &member.kind)
 }
 
-/// What the record of a revision tells beyond its labels, with its objects in view as they are now; `None` when it is
-/// gone or not all of it can be read.
-pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
-    let record = context.requests.read_record_data(release, revision).await.ok()??;
+/// What the record of a revision tells beyond its labels, with its objects in view as they are now.
+pub(super) async fn read_payload(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+) -> Result<(Payload, u64), ClusterError> {
+    let record = context.requests.read_record_data(release, revision).await?;
+    let record = record.ok_or_else(|| ClusterError::NotFound(record_name(&release.name, revision).into()))?;
     let payload = payload(context, release, revision, &record).await;
-    observe(context, release, &payload.members).await.ok()?;
-    Some(payload)
+    observe(context, release, &payload.members).await?;
+    Ok((payload, record.version()))
 }
 
 /// The objects of a revision; `None` when its record is gone or cannot be read.
@@ -162,16 +184,8 @@ pub(super) async fn members(
 }
 
 async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
-    let unreadable = Payload {
-        revision,
-        action: ForeignAction::Unreadable,
-        chart: "".into(),
-        version: "".into(),
-        app_version: "".into(),
-        members: Vec::new(),
-    };
-    let Ok(decoded) = helm::decode(&record.bytes) else { return unreadable };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return unreadable };
+    let Ok(decoded) = helm::decode(&record.bytes) else { return Payload::unreadable(revision) };
+    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return Payload::unreadable(revision) };
     let mut members = Vec::with_capacity(objects.len());
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;

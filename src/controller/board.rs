@@ -316,6 +316,7 @@ mod tests {
         Outcome {
             operation: operation.into(),
             ended: Ended::Succeeded,
+            waited: crate::types::Duration::ZERO,
             records: None,
             payload: None,
             awaited: None,

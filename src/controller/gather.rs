@@ -63,7 +63,12 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     }
     let payload = policy.as_ref().and_then(|policy| {
         let newest = records.is()?.newest()?.revision;
-        context.payloads.get(&policy.key()).filter(|payload| payload.revision == newest)
+        let seen = context.records.version(&policy.key(), newest);
+        context.payloads.get(&policy.key(), seen).filter(|payload| payload.revision == newest)
+    });
+    let unread = policy.as_ref().and_then(|policy| {
+        let newest = records.is()?.newest()?.revision;
+        context.payloads.unread(&policy.key(), newest)
     });
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
@@ -77,6 +82,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         cycle,
         records,
         payload,
+        unread,
         health,
         flight,
         memory,

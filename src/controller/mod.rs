@@ -138,6 +138,11 @@ where
     ask.retry(pauses).when(ClusterError::is_transient).await
 }
 
+/// Soon, and later each time; `failed` times in a row before.
+fn pause_after(failed: u32) -> Duration {
+    RETRY_FIRST.saturating_mul(2_u32.saturating_pow(failed)).min(RETRY_MAX)
+}
+
 impl Context {
     /// Brings a pass over an object soon.
     pub fn wake(&self, key: &ObjectKey) {
@@ -243,9 +248,9 @@ impl Context {
     fn comes_back(&self, key: &ObjectKey) -> Duration {
         let mut failed = self.failed_passes.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failed.entry(key.clone()).or_default();
-        let delay = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(*count));
+        let delay = pause_after(*count);
         *count = count.saturating_add(1);
-        delay.min(RETRY_MAX)
+        delay
     }
 
     /// Lets go of all that is remembered of an object that is gone.

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, NoHelm, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts};
@@ -17,7 +18,7 @@ use crate::{
         Operation, Outcome, OwnerId, Policy, Record, Records,
     },
     sources::StoredChart,
-    types::{Namespace, ObjectKey},
+    types::{self, Namespace, ObjectKey},
 };
 
 /// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
@@ -109,60 +110,58 @@ pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
 }
 
 async fn run(context: &Context, attempt: &Attempt) -> Outcome {
+    let begun = Instant::now();
     let release = attempt.policy.key();
     let before = match context.read_records(&release).await {
         Ok(records) => records,
-        Err(error) => return not_started(attempt, FailureClass::Unreachable, error.to_string()),
+        Err(error) => {
+            let message = error.to_string().into();
+            return not_started(attempt, Failure { class: FailureClass::Unreachable, message });
+        }
     };
-    let (ended, definitions) = match ready(context, attempt, &before).await {
+    let (ended, definitions, started) = match ready(context, attempt, &before).await {
         Ok((invocation, chart)) => {
             // Known for certain only now: the record of a way back, or of what is removed, was read for it.
             context.board.reseat(&attempt.key, invocation.waits());
             deploy(context, attempt, invocation, chart).await
         }
-        Err(failure) => (Ended::NotStarted(failure), Vec::new()),
+        Err(failure) => (Ended::NotStarted(failure), Vec::new(), None),
     };
-    if let Ended::NotStarted(_) = ended {
-        return Outcome {
-            operation: attempt.operation.id.clone(),
-            ended,
-            records: Some(before),
-            payload: None,
-            awaited: None,
-            left_over: Vec::new(),
-            definitions: Vec::new(),
-            tests: None,
-        };
+    if let Ended::NotStarted(failure) = ended {
+        return Outcome { records: Some(before), ..not_started(attempt, failure) };
     }
-    Outcome { definitions, ..aftermath::look(context, attempt, before, ended).await }
+    let waited = started.map_or(Duration::ZERO, |started| started.duration_since(begun));
+    let waited = types::Duration::at_most_a_year(waited);
+    Outcome { definitions, waited, ..aftermath::look(context, attempt, before, ended).await }
 }
 
-/// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone.
+/// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone, and
+/// when helm started.
 async fn deploy(
     context: &Context,
     attempt: &Attempt,
     invocation: Invocation,
     chart: Option<StoredChart>,
-) -> (Ended, Vec<Box<str>>) {
+) -> (Ended, Vec<Box<str>>, Option<Instant>) {
     let policy = &attempt.policy;
     let identity = match identity_of(attempt, context) {
         Ok(identity) => identity,
-        Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
+        Err(failure) => return (Ended::NotStarted(failure), Vec::new(), None),
     };
     let mut left_alone = Vec::new();
     if let Some(chart) = chart.filter(|chart| chart.facts.crds) {
         let put = tokio::select! {
             biased;
-            () = attempt.told_to_end() => return (Ended::Cancelled, Vec::new()),
+            () = attempt.told_to_end() => return (Ended::Cancelled, Vec::new(), None),
             put = definitions::put_into_effect(context, &chart, policy.crds, &identity) => put,
         };
         match put {
             Ok(names) => left_alone = names,
-            Err(failure) => return (Ended::NotStarted(failure), Vec::new()),
+            Err(failure) => return (Ended::NotStarted(failure), Vec::new(), None),
         }
     }
-    let ended = helm(context, attempt, invocation, &identity).await;
-    (explained(context, attempt.operation.kind, &identity, ended).await, left_alone)
+    let (ended, started) = helm(context, attempt, invocation, &identity).await;
+    (explained(context, attempt.operation.kind, &identity, ended).await, left_alone, started)
 }
 
 /// A removal that is forbidden to an account that is gone stays forbidden. That is looked for only then: the rights of
@@ -314,28 +313,34 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
     }
 }
 
-async fn helm(context: &Context, attempt: &Attempt, invocation: Invocation, identity: &Identity) -> Ended {
+async fn helm(
+    context: &Context,
+    attempt: &Attempt,
+    invocation: Invocation,
+    identity: &Identity,
+) -> (Ended, Option<Instant>) {
     let slot = if invocation.waits() { &context.hook_slots } else { &context.helm_slots };
     let slot = tokio::select! {
         biased;
-        () = attempt.told_to_end() => return Ended::Cancelled,
+        () = attempt.told_to_end() => return (Ended::Cancelled, None),
         slot = slot.acquire() => slot,
     };
     if let Err(error) = context.helm.find().await {
-        return no_helm(&error);
+        return (no_helm(&error), None);
     }
     // The slot, or the program, may have been waited for.
     if !context.leadership.may_act() {
-        return Ended::Cancelled;
+        return (Ended::Cancelled, None);
     }
+    let started = Some(Instant::now());
     let run = tokio::select! {
         run = context.helm.run(&invocation, &context.access, identity, &attempt.stop) => run,
         never = hooks::end_between_hooks(context, attempt) => match never {},
     };
     drop(slot);
     match run {
-        Ok(run) => helm::ended(&run, &invocation.command),
-        Err(error) => no_helm(&error),
+        Ok(run) => (helm::ended(&run, &invocation.command), started),
+        Err(error) => (no_helm(&error), None),
     }
 }
 
@@ -365,10 +370,11 @@ fn identity_of(attempt: &Attempt, context: &Context) -> Result<Identity, Failure
     Ok(identity)
 }
 
-fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outcome {
+fn not_started(attempt: &Attempt, failure: Failure) -> Outcome {
     Outcome {
         operation: attempt.operation.id.clone(),
-        ended: Ended::NotStarted(Failure { class, message: message.into() }),
+        ended: Ended::NotStarted(failure),
+        waited: types::Duration::ZERO,
         records: None,
         payload: None,
         awaited: None,

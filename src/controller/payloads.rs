@@ -5,11 +5,30 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{release::Payload, types::ReleaseKey};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    cluster::ClusterError,
+    release::{ForeignAction, Payload, Unread},
+    types::ReleaseKey,
+};
 
 enum Entry {
-    Underway(u32),
-    Read(Payload),
+    Underway {
+        revision: u32,
+        /// Reads that failed in a row.
+        failed: u32,
+    },
+    Failed {
+        revision: u32,
+        failed: u32,
+        unread: Unread,
+    },
+    Read {
+        payload: Payload,
+        /// The version of the Secret.
+        version: u64,
+    },
 }
 
 /// Slim payloads by release. Members are in status as well, so an entry is dropped when its release is settled.
@@ -23,37 +42,105 @@ impl Payloads {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn get(&self, release: &ReleaseKey) -> Option<Payload> {
+    /// `seen` is the version of the newest record as the index has it. What could not be read may be restored; what
+    /// could be does not change by what is labelled.
+    pub fn get(&self, release: &ReleaseKey, seen: Option<u64>) -> Option<Payload> {
         match self.lock().get(release) {
-            Some(Entry::Read(payload)) => Some(payload.clone()),
-            Some(Entry::Underway(_)) | None => None,
+            Some(Entry::Read { payload, version }) => {
+                let outdated = payload.action == ForeignAction::Unreadable && seen.is_some_and(|seen| seen > *version);
+                (!outdated).then(|| payload.clone())
+            }
+            Some(Entry::Underway { .. } | Entry::Failed { .. }) | None => None,
+        }
+    }
+
+    /// Why a revision could not be read the last time.
+    pub fn unread(&self, release: &ReleaseKey, of: u32) -> Option<Unread> {
+        match self.lock().get(release) {
+            Some(Entry::Failed { revision, unread, .. }) if *revision == of => Some(unread.clone()),
+            Some(Entry::Underway { .. } | Entry::Failed { .. } | Entry::Read { .. }) | None => None,
         }
     }
 
     /// `false` when the same revision is being read.
     #[must_use]
-    pub fn begin(&self, release: &ReleaseKey, revision: u32) -> bool {
+    pub fn begin(&self, release: &ReleaseKey, of: u32) -> bool {
         let mut entries = self.lock();
-        if matches!(entries.get(release), Some(Entry::Underway(known)) if *known == revision) {
-            return false;
-        }
-        entries.insert(release.clone(), Entry::Underway(revision));
+        let failed = match entries.get(release) {
+            Some(Entry::Underway { revision, .. }) if *revision == of => return false,
+            Some(Entry::Failed { revision, failed, .. }) if *revision == of => *failed,
+            Some(Entry::Underway { .. } | Entry::Failed { .. } | Entry::Read { .. }) | None => 0,
+        };
+        entries.insert(release.clone(), Entry::Underway { revision: of, failed });
         true
     }
 
-    pub fn put(&self, release: &ReleaseKey, payload: Payload) {
-        self.lock().insert(release.clone(), Entry::Read(payload));
+    /// The read failed: it is made again, later each time.
+    pub fn fail(&self, release: &ReleaseKey, of: u32, why: &ClusterError, now: Timestamp) {
+        let mut entries = self.lock();
+        let failed = match entries.get(release) {
+            Some(Entry::Underway { revision, failed }) if *revision == of => *failed,
+            Some(Entry::Underway { .. } | Entry::Failed { .. } | Entry::Read { .. }) | None => return,
+        };
+        let pause = SignedDuration::try_from(super::pause_after(failed)).unwrap_or(SignedDuration::ZERO);
+        // A record that is gone is so for the index too in a moment.
+        let transient = why.is_transient() || matches!(why, ClusterError::NotFound(_));
+        let until = now.checked_add(pause).unwrap_or(now);
+        let unread = Unread { why: why.to_string().into(), transient, until };
+        entries.insert(release.clone(), Entry::Failed { revision: of, failed: failed.saturating_add(1), unread });
+    }
+
+    pub fn put(&self, release: &ReleaseKey, payload: Payload, version: u64) {
+        self.lock().insert(release.clone(), Entry::Read { payload, version });
     }
 
     /// Drops what was read of a release that is as declared.
     pub fn settle(&self, release: &ReleaseKey) {
         let mut entries = self.lock();
-        if matches!(entries.get(release), Some(Entry::Read(_))) {
+        if matches!(entries.get(release), Some(Entry::Read { .. })) {
             entries.remove(release);
         }
     }
 
     pub fn give_up(&self, release: &ReleaseKey) {
         self.lock().remove(release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Namespace, ReleaseName};
+
+    #[test]
+    fn read_that_fails_is_made_again_later_each_time_and_anew_for_another_revision() {
+        let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
+        let (payloads, now) = (Payloads::default(), Timestamp::UNIX_EPOCH);
+        let pauses: Vec<i128> = (0..9)
+            .map(|_| {
+                assert!(payloads.begin(&release, 2) && !payloads.begin(&release, 2));
+                payloads.fail(&release, 2, &ClusterError::Forbidden("no".into()), now);
+                let unread = payloads.unread(&release, 2).unwrap();
+                assert!(!unread.transient);
+                unread.until.duration_since(now).as_millis()
+            })
+            .collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
+        assert_eq!(payloads.unread(&release, 3), None);
+        assert!(payloads.begin(&release, 3));
+        payloads.fail(&release, 3, &ClusterError::Timeout, now);
+        let unread = payloads.unread(&release, 3).unwrap();
+        assert!(unread.transient && unread.until.duration_since(now).as_millis() == 500);
+    }
+
+    #[test]
+    fn what_could_not_be_read_counts_until_the_record_is_another() {
+        let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
+        let payloads = Payloads::default();
+        payloads.put(&release, Payload::unreadable(2), 7);
+        assert!(payloads.get(&release, Some(7)).is_some() && payloads.get(&release, None).is_some());
+        assert_eq!(payloads.get(&release, Some(8)), None);
+        payloads.put(&release, Payload { action: ForeignAction::Upgrade, ..Payload::unreadable(2) }, 7);
+        assert!(payloads.get(&release, Some(8)).is_some(), "a mark changes nothing about what was read");
     }
 }

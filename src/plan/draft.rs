@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
-        Cause, Flight, ForeignAction, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory,
-        Operation, OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot,
+        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory, Operation,
+        OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot, Unread,
     },
     types::ReleaseDigest,
 };
@@ -251,16 +251,28 @@ impl<'a> Draft<'a> {
             return None;
         }
         match &self.snapshot.payload {
-            // What cannot be read has no members to judge; none is not the same as all are well.
-            Some(payload) if payload.revision == revision && payload.action == ForeignAction::Unreadable => {
-                Decision::idle(Because::ViewPending(View::Members))
-            }
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {
                 self.memory.inventory = Some(Inventory::new(revision, payload.members.clone()));
                 Decision::until(because, self.now())
             }
-            _ => Decision::act(Action::Inspect { revision }, because),
+            _ => self.inspect(revision, because),
+        }
+    }
+
+    /// Has the payload of the newest record read, unless that was refused a moment ago.
+    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of a rule, and a rule may have none")]
+    pub(super) fn inspect(&self, revision: u32, because: Because) -> Option<Decision> {
+        match &self.snapshot.unread {
+            Some(Unread { why, transient, until }) if self.now() < *until => {
+                let because = if *transient {
+                    Because::ViewPending(View::Records)
+                } else {
+                    Because::ViewRefused { view: View::Records, why: why.clone() }
+                };
+                Decision::until(because, *until)
+            }
+            Some(_) | None => Decision::act(Action::Inspect { revision }, because),
         }
     }
 

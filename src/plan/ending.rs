@@ -5,14 +5,14 @@ use super::{
     draft::{Decision, Draft},
     rules,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     release::{
         Cause, Deployed, Failures, Fault, HistoryEntry, HistoryResult, Inputs, LastFailure, Operation, OperationKind,
         Quarantined,
     },
-    types::ReleaseDigest,
+    types::{Duration, ReleaseDigest},
 };
 
 /// An attempt that is judged bad.
@@ -144,6 +144,16 @@ impl Draft<'_> {
                 }
             }
         }
+    }
+
+    /// An attempt whose helm had to wait before it could start: that was no time in which its objects could have become
+    /// ready, so all of the time that the spec gives it counts from the start of helm.
+    pub(super) fn delayed(&mut self, operation: Operation, waited: Duration) -> Operation {
+        let waited = SignedDuration::try_from(waited.as_std()).unwrap_or_default();
+        let deadline = operation.deadline.checked_add(waited).unwrap_or(operation.deadline);
+        let operation = Operation { deadline, ..operation };
+        self.memory.operation = Some(operation.clone());
+        operation
     }
 
     /// Whether an attempt was made for inputs that are not desired any more.

@@ -48,6 +48,10 @@ pub enum Because {
         view: View,
         why: Box<str>,
     },
+    /// The record of the newest revision cannot be read; the name of its Secret.
+    RecordUnreadable {
+        secret: Box<str>,
+    },
     InvalidSpec(Box<str>),
     /// Another object is the owner; namespace and name.
     ClaimedByAnother(Box<str>),

@@ -27,12 +27,12 @@ pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
-    ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record,
-    RecordStatus, Records, rollback_told_by, unlocked_description,
+    ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId,
+    RECORD_NAME_PREFIX, Record, RecordStatus, Records, record_name, rollback_told_by, unlocked_description,
 };
 pub use snapshot::{
     Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,
-    Payload, Snapshot, Spec,
+    Payload, Snapshot, Spec, Unread,
 };
 pub use tested::{TestRun, Tested};
 pub use values::{ValuesError, merge, set_path};

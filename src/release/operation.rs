@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cause, Fault, Member, Payload, Records, TestRun, Why};
 use crate::{
     api::{self, OperationKind},
-    types::ReleaseDigest,
+    types::{Duration, ReleaseDigest},
 };
 
 /// The intent, written to status before helm starts and kept until the attempt is judged.
@@ -220,6 +220,10 @@ impl FailureClass {
     }
 }
 
+fn no_time() -> Duration {
+    Duration::ZERO
+}
+
 /// What came of an attempt's run of helm, with the state of the release read after its end.
 #[must_use = "an outcome that is not recorded is an attempt that nobody knows of"]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,6 +231,10 @@ pub struct Outcome {
     /// [`Operation::id`].
     pub operation: Box<str>,
     pub ended: Ended,
+    /// From the plan to the start of helm: for a slot, the chart, or definitions to be served. Zero where helm did not
+    /// start.
+    #[serde(default = "no_time")]
+    pub waited: Duration,
     /// All records, read with a quorum after the end; `None` when they could not be read.
     pub records: Option<Records>,
     /// The payload of the newest revision; `None` when it was not read.

@@ -4,7 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ObjectKey, ReleaseDigest};
+use crate::types::{ObjectKey, ReleaseDigest, ReleaseName};
+
+/// What the name of every record begins with: helm's storage, first version, a release.
+pub const RECORD_NAME_PREFIX: &str = "sh.helm.release.v1.";
+
+/// The name of the Secret that holds a revision.
+pub fn record_name(release: &ReleaseName, revision: u32) -> String {
+    format!("{RECORD_NAME_PREFIX}{release}.v{revision}")
+}
 
 /// Label: the digest of what helm was given for this revision.
 pub const LABEL_DIGEST: &str = "helmrelease.dev/digest";

@@ -29,6 +29,9 @@ pub struct Snapshot {
     /// What the payload of the newest record told, if it was read.
     #[serde(default)]
     pub payload: Option<Payload>,
+    /// Why it could not be read so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
     /// The health of `memory.inventory`.
     #[serde(default)]
     pub health: HealthView,
@@ -164,6 +167,31 @@ pub struct Payload {
     pub app_version: Box<str>,
     #[serde(default)]
     pub members: Vec<Member>,
+}
+
+/// A payload that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unread {
+    pub why: Box<str>,
+    /// It may pass by itself.
+    pub transient: bool,
+    /// It is not asked for again before then.
+    pub until: Timestamp,
+}
+
+impl Payload {
+    /// Of a record that cannot be read.
+    pub fn unreadable(revision: u32) -> Self {
+        Self {
+            revision,
+            action: ForeignAction::Unreadable,
+            chart: "".into(),
+            version: "".into(),
+            app_version: "".into(),
+            members: Vec::new(),
+        }
+    }
 }
 
 /// The health of the members that the inventory names.

@@ -81,7 +81,7 @@ pub(super) fn say(because: &Because) -> Saying {
         Because::Hindered { why, until } => {
             (Truth::False, Reason::HelmUnavailable, format!("{why}; next attempt {}", at(*until)), Going::Working)
         }
-        Because::ViewPending(_) | Because::ViewRefused { .. } => view(because),
+        Because::ViewPending(_) | Because::ViewRefused { .. } | Because::RecordUnreadable { .. } => view(because),
         Because::Looking
         | Because::Queued
         | Because::Running { .. }
@@ -140,6 +140,12 @@ fn view(because: &Because) -> Said {
             format!("waiting for a complete view of {}", what(*view)),
             Going::Working,
         ),
+        Because::RecordUnreadable { secret } => {
+            let message = format!(
+                "helm's record of the newest revision, Secret {secret}, cannot be read, and helm can do nothing with it; restore the Secret, or delete it to go on from the revision before"
+            );
+            (Truth::False, Reason::RecordUnreadable, message, Going::Stalled)
+        }
         _ => unsaid(),
     }
 }

@@ -59,6 +59,11 @@ impl Duration {
         Ok(Self(time::Duration::from_secs_f64(seconds)))
     }
 
+    /// As long as that, or a year.
+    pub fn at_most_a_year(duration: time::Duration) -> Self {
+        Self(duration.min(LONGEST))
+    }
+
     pub const fn as_std(self) -> time::Duration {
         self.0
     }

@@ -2,13 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use helm_release_operator::api::HistoryResult;
+use sandbox::proxy::{Action, RequestInfo, Rule};
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, web};
 use crate::stage::Operator;
 use crate::tests;
 
-tests![hanging_hooks_and_missing_health_hold_nobody_up, rollbacks_and_removals_in_hanging_hooks_hold_nobody_up];
+tests![
+    hanging_hooks_and_missing_health_hold_nobody_up,
+    rollbacks_and_removals_in_hanging_hooks_hold_nobody_up,
+    wait_for_a_slot_takes_no_time_from_a_release,
+];
 
 /// Releases whose hook never ends.
 const HOOKED: u32 = 20;
@@ -128,4 +134,28 @@ fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
     let operator = s.operate();
     hang(&operator);
     others("1.1.0", 2);
+}
+
+fn wait_for_a_slot_takes_no_time_from_a_release(s: &Scenario<'_>) {
+    let mut settings = s.settings();
+    settings.further = vec!["--helm-slots=1".to_owned()];
+    let operator = s.operate_with(&settings);
+    // It opens the watches; a deadline does not count before they are seen for a time.
+    s.declare("zeroth", &web("1.0.0", json!({})));
+    s.deployed("zeroth", 1);
+    s.marked("zeroth", 1);
+    let is_first =
+        |info: &RequestInfo| info.user_agent.starts_with("Helm/") && info.is_write() && info.resource == "deployments";
+    let rule = s.proxy.rule(Rule::new(is_first, Action::Delay(Duration::from_secs(10))).times(1));
+    s.declare("first", &web("1.0.0", json!({ "values": { "replicas": 0 } })));
+    s.eventually("the only slot is in use", || (rule.hits() == 1 && operator.children().len() == 1).then_some(()));
+    // Its pods take some seconds, and have less than it waits for the slot.
+    s.declare("second", &web("1.0.0", json!({ "timeout": "7s", "values": { "outcome": "slow" } })));
+    s.deployed("first", 1);
+    let verdict = s
+        .until("second", "a verdict", |object| object.status.as_ref().is_some_and(|status| !status.history.is_empty()));
+    let status = verdict.status.unwrap();
+    assert_eq!(status.failures.map_or(0, |failures| failures.count), 0);
+    assert_eq!(status.history[0].result, HistoryResult::Succeeded);
+    s.deployed("second", 1);
 }

@@ -1,10 +1,14 @@
 //! What people do by hand with helm.
 
+use std::time::{Duration, Instant};
+
 use helm_release_operator::api::{HistoryResult, OperationKind};
 use sandbox::Repository;
-use serde_json::json;
+use sandbox::proxy::{Action, RequestInfo, Rule, Verb};
+use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
@@ -14,6 +18,9 @@ tests![
     uninstall_by_hand_is_installed_again,
     rollback_by_hand_while_the_operator_is_down_is_respected,
     each_attempt_is_told_with_its_cause,
+    damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again,
+    record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely,
+    damaged_lock_of_a_dead_helm_is_named_until_it_is_restored,
 ];
 
 fn upgrade_by_hand_is_put_back(s: &Scenario<'_>) {
@@ -126,4 +133,88 @@ fn two_versions(s: &Scenario<'_>) {
         s.deployed("a", revision);
         s.marked("a", revision);
     }
+}
+
+/// Gives the record another payload, and returns the one that it had.
+#[track_caller]
+fn replace_payload(s: &Scenario<'_>, record: &str, payload: &Value) -> Value {
+    let secret = s.object("/api/v1", "secrets", record).expect("the record");
+    s.patch("v1", "Secret", record, &json!({ "data": { "release": payload } }));
+    secret["data"]["release"].clone()
+}
+
+fn rubbish() -> Value {
+    // Base64 of base64 of what is no release.
+    json!("Y25WaVltbHphQT09")
+}
+
+fn damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again(s: &Scenario<'_>) {
+    let operator = s.operate();
+    two_versions(s);
+    replace_payload(s, "sh.helm.release.v1.a.v2", &rubbish());
+    let archive = s.archive(&chart("2.0.0"));
+    let error = s.try_helm(&["upgrade", "a", &archive]).unwrap_err().to_string();
+    println!("helm itself says: {error}");
+    println!("and of the history: {}", s.helm(&["history", "a"]));
+    s.declare("a", &web("2.0.0", json!({})));
+    let message = s.refused("a", "RecordUnreadable");
+    assert!(message.contains("sh.helm.release.v1.a.v2"), "{message}");
+    let started = operator.metric("helm_processes_started_total", "");
+    s.touch(&operator, "a");
+    s.touch(&operator, "a");
+    assert_eq!(operator.metric("helm_processes_started_total", ""), started);
+    assert!(started > 0.0, "helm was counted");
+    let stalled = s.until("a", "Stalled", |object| condition(object, "Stalled").is_some());
+    assert_eq!(condition(&stalled, "Stalled").map(|one| &*one.reason), Some("RecordUnreadable"));
+    s.delete_object("v1", "Secret", "sh.helm.release.v1.a.v2");
+    s.ready("a");
+    assert_eq!(s.config("a", "version"), "2.0.0");
+}
+
+fn damaged_lock_of_a_dead_helm_is_named_until_it_is_restored(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let is_it =
+        |info: &RequestInfo| info.user_agent.starts_with("Helm/") && info.is_write() && info.resource == "deployments";
+    let rule = s.proxy.rule(Rule::new(is_it, Action::Hang).times(1));
+    s.declare("a", &web("1.1.0", json!({})));
+    s.eventually("helm is in the middle of its work", || (rule.hits() == 1).then_some(()));
+    operator.kill();
+    assert_eq!(s.story("a"), "1 deployed, 2 pending-upgrade");
+    let payload = replace_payload(s, "sh.helm.release.v1.a.v2", &rubbish());
+    let operator = s.operate();
+    let message = s.refused("a", "RecordUnreadable");
+    assert!(message.contains("sh.helm.release.v1.a.v2"), "{message}");
+    let before = s.revisions("a");
+    s.touch(&operator, "a");
+    assert_eq!(s.revisions("a"), before, "nothing is done about it");
+    replace_payload(s, "sh.helm.release.v1.a.v2", &payload);
+    s.ready("a");
+    assert_eq!((&*s.config("a", "version"), &*s.story("a")), ("1.1.0", "1 superseded, 2 failed, 3 deployed"));
+}
+
+fn record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely(s: &Scenario<'_>) {
+    let operator = s.operate();
+    two_versions(s);
+    let is_it = |info: &RequestInfo| {
+        info.verb == Verb::Get
+            && info.name.as_deref() == Some("sh.helm.release.v1.a.v3")
+            && !info.user_agent.starts_with("Helm/")
+    };
+    let refusal = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+        "reason": "Forbidden", "message": "secrets is forbidden" });
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let refused = Action::Reply { status: 403, headers, body: refusal.to_string().into() };
+    let rule = s.proxy.rule(Rule::new(is_it, refused).times(5));
+    let begin = Instant::now();
+    s.helm(&["rollback", "a", "1"]);
+    let message = s.refused("a", "Refused");
+    assert!(message.contains("secrets is forbidden"), "{message}");
+    s.touch(&operator, "a");
+    s.refused("a", "RolledBackByUser");
+    // Half a second after the first, then twice as long each time.
+    let least = Duration::from_millis(500 + 1000 + 2000 + 4000 + 8000);
+    assert!(rule.hits() == 5 && begin.elapsed() >= least, "{} in {:?}", rule.hits(), begin.elapsed());
 }

@@ -5,20 +5,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::super::watch::number;
 use super::VersionedRecord;
 use crate::release::{
-    LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, Record, RecordStatus,
+    LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, RECORD_NAME_PREFIX, Record,
+    RecordStatus,
 };
 use crate::types::{Namespace, ReleaseDigest, ReleaseKey, ReleaseName};
 
-/// What the name of every record begins with.
-const SECRET_NAME_PREFIX: &str = "sh.helm.release.v1.";
-
-pub(in super::super) fn secret_name(key: &ReleaseKey, revision: u32) -> String {
-    format!("{SECRET_NAME_PREFIX}{}.v{revision}", key.name)
-}
-
 /// Which record a Secret is by its name, which nobody can change.
 pub(super) fn identity(meta: &ObjectMeta) -> Option<(ReleaseKey, u32)> {
-    let name = meta.name.as_deref()?.strip_prefix(SECRET_NAME_PREFIX)?;
+    let name = meta.name.as_deref()?.strip_prefix(RECORD_NAME_PREFIX)?;
     let (name, revision) = name.rsplit_once(".v")?;
     let key = ReleaseKey {
         namespace: Namespace::parse(meta.namespace.as_deref()?).ok()?,

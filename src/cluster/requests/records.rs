@@ -9,10 +9,10 @@ use kube::core::{ObjectList, PartialObjectMeta, Request};
 use serde_json::{Value, json};
 
 use super::super::error::ClusterError;
-use super::super::records::{LABELS, RecordsRead, VersionedRecord, secret_name, versioned_record};
+use super::super::records::{LABELS, RecordsRead, VersionedRecord, versioned_record};
 use super::super::watch::number;
 use super::{Requests, patch_params};
-use crate::release::RecordStatus;
+use crate::release::{RecordStatus, record_name};
 use crate::types::ReleaseKey;
 
 /// Records in a page of a list; more than any history that helm keeps by default.
@@ -27,6 +27,13 @@ pub struct RecordData {
     pub resource_version: Box<str>,
     /// What its labels say; `None` where they are not those of a record.
     pub record: Option<VersionedRecord>,
+}
+
+impl RecordData {
+    /// As a number, which later versions are compared with.
+    pub fn version(&self) -> u64 {
+        number(Some(&self.resource_version))
+    }
 }
 
 impl std::fmt::Debug for RecordData {
@@ -55,12 +62,13 @@ impl Requests {
 
     /// The payload of a revision; `None` where there is none.
     pub async fn read_record_data(&self, key: &ReleaseKey, revision: u32) -> Result<Option<RecordData>, ClusterError> {
-        let request = secrets(key).get(&secret_name(key, revision), &GetParams::default());
+        let request = secrets(key).get(&record_name(&key.name, revision), &GetParams::default());
         let Some(secret) = self.send_opt::<Secret>(request).await? else { return Ok(None) };
-        let bytes = secret.data.and_then(|mut data| data.remove(DATA_KEY));
+        // A record without a payload is there, and cannot be read.
+        let bytes = secret.data.and_then(|mut data| data.remove(DATA_KEY)).unwrap_or_default().0;
         let record = versioned_record(&secret.metadata);
         let resource_version: Box<str> = secret.metadata.resource_version.unwrap_or_default().into();
-        Ok(bytes.map(|ByteString(bytes)| RecordData { bytes, resource_version, record }))
+        Ok(Some(RecordData { bytes, resource_version, record }))
     }
 
     /// Puts labels on the record of a revision; one without a value is taken off. `None` if what is there now is no
@@ -95,7 +103,7 @@ impl Requests {
 
     /// Deletes the record of a revision; it is no error if there is none.
     pub async fn delete_record(&self, key: &ReleaseKey, revision: u32) -> Result<(), ClusterError> {
-        let request = secrets(key).delete(&secret_name(key, revision), &DeleteParams::default());
+        let request = secrets(key).delete(&record_name(&key.name, revision), &DeleteParams::default());
         match self.text(request).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
@@ -108,7 +116,7 @@ impl Requests {
         revision: u32,
         patch: Value,
     ) -> Result<Option<VersionedRecord>, ClusterError> {
-        let name = secret_name(key, revision);
+        let name = record_name(&key.name, revision);
         let request = secrets(key).patch_metadata(&name, &patch_params(), &Patch::Merge(patch));
         let meta: PartialObjectMeta<Secret> = self.send(request).await?;
         Ok(versioned_record(&meta.metadata))

@@ -107,7 +107,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let payload = draft.snapshot.payload.as_ref().filter(|payload| payload.revision == revision);
-    let Some(payload) = payload else { return Decision::act(Action::Inspect { revision }, Because::Looking) };
+    let Some(payload) = payload else { return draft.inspect(revision, Because::Looking) };
     draft.memory.handled.foreign = Some(revision);
     // The labels are those of the target. They tell what it deploys only if the target was ours in turn.
     let digest = match payload.action {

@@ -68,6 +68,12 @@ pub const RULES: &[Rule] = &[
         decide: standing::view,
     },
     Rule {
+        name: "unreadable",
+        situation: "the record of the newest revision cannot be read",
+        action: "touch nothing, name the Secret, and wait until it is deleted or restored: helm writes no revision over it",
+        decide: standing::unreadable,
+    },
+    Rule {
         name: "attempt",
         situation: "helm is done and its revision is being judged, or the process that held the attempt is gone",
         action: "healthy: run the tests of the chart where they are enabled; good: mark the revision as verified; bad: count it; gone: unlock the record and go on",

@@ -16,6 +16,7 @@ use crate::{
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Flight::Ended(outcome) = &draft.snapshot.flight else { return None };
     let operation = draft.memory.operation.clone().filter(|operation| operation.id == outcome.operation);
+    let operation = operation.map(|operation| draft.delayed(operation, outcome.waited));
     let because = match operation {
         // The attempt was closed by a pass before: only the board still remembers it.
         None => Because::Looking,

@@ -1,11 +1,13 @@
 //! Whether anything may be done at all: spec, ownership, finalizer, views, suspension.
 
+use jiff::SignedDuration;
+
 use crate::{
     plan::{
         Action, Because, View as Which,
         draft::{Decision, Draft},
     },
-    release::{Claim, Health, InputsView, Spec, View},
+    release::{Claim, ForeignAction, Health, InputsView, Spec, View, record_name},
 };
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
@@ -43,6 +45,22 @@ pub(super) fn view(draft: &mut Draft<'_>) -> Option<Decision> {
         View::Pending => Decision::idle(Because::ViewPending(Which::Records)),
         View::Refused(why) => Decision::idle(Because::ViewRefused { view: Which::Records, why: why.clone() }),
     }
+}
+
+/// How soon a record that was restored is found: a payload is no part of what is watched.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// helm passes by a record that it cannot read (4.3 and 3.22) and then fails to write the same revision again. Its
+/// objects are not known, so nothing can be judged, rolled back or unlocked either.
+pub(super) fn unreadable(draft: &mut Draft<'_>) -> Option<Decision> {
+    let revision = draft.newest()?.revision;
+    let payload = draft.snapshot.payload.as_ref()?;
+    if payload.revision != revision || payload.action != ForeignAction::Unreadable {
+        return None;
+    }
+    let secret = record_name(&draft.policy.release, revision).into();
+    let again = draft.now().checked_add(LOOK_AGAIN).unwrap_or(draft.now());
+    Decision::until(Because::RecordUnreadable { secret }, again)
 }
 
 /// helm does not run; what is deployed is still judged, so that a dashboard goes on telling the truth.

@@ -26,7 +26,7 @@ macro_rules! variants {
 variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
-    ViewRefused InvalidSpec ClaimedByAnother NotOurs Inputs DependencyNotReady
+    ViewRefused RecordUnreadable InvalidSpec ClaimedByAnother NotOurs Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);

@@ -263,6 +263,7 @@ impl World {
             dependencies: Vec::new(),
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
+            unread: None,
             payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
             health: HealthView {
                 health,

@@ -174,6 +174,7 @@ impl World {
         self.flight = Flight::Ended(Outcome {
             operation: operation.id,
             ended,
+            waited: Duration::ZERO,
             records: Some(self.records()),
             payload: self.newest().map(payload_of),
             awaited: None,
