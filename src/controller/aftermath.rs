@@ -56,7 +56,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone());
     }
-    Outcome { records: Some(records), payload, tests, ..outcome }
+    Outcome { records: Some(records), payload: payload.map(Box::new), tests, ..outcome }
 }
 
 /// Deletes the oldest records of installs that failed again and again: `helm install` has no limit of its own, and each
@@ -119,7 +119,17 @@ fn needs_reading(member: &Member) -> bool {
 /// gone or not all of it can be read.
 pub(super) async fn read_payload(context: &Context, release: &ReleaseKey, revision: u32) -> Option<Payload> {
     let record = context.requests.read_record_data(release, revision).await.ok()??;
-    let payload = payload(context, release, revision, &record).await;
+    payload_in_view(context, release, revision, &record).await
+}
+
+/// The same for a record that was read already.
+pub(super) async fn payload_in_view(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+    record: &RecordData,
+) -> Option<Payload> {
+    let payload = payload(context, release, revision, record).await;
     observe(context, release, &payload.members).await.ok()?;
     Some(payload)
 }
@@ -143,6 +153,7 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         version: "".into(),
         app_version: "".into(),
         members: Vec::new(),
+        comparison: None,
     };
     let Ok(decoded) = helm::decode(&record.bytes) else { return unreadable };
     let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return unreadable };
@@ -158,5 +169,6 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         version: decoded.chart_version.clone(),
         app_version: decoded.app_version.clone(),
         members,
+        comparison: None,
     }
 }

@@ -15,6 +15,7 @@ mod sweep;
 
 mod accounts;
 mod admission;
+mod adopt;
 mod budget;
 mod charts;
 #[path = "contract.rs"]
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    let rooms: [(&str, &[(&str, Test)]); 27] = [
+    let rooms: [(&str, &[(&str, Test)]); 28] = [
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::TESTS),
@@ -93,6 +94,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("dependencies", dependencies::TESTS),
         ("deployment", deployment::TESTS),
         ("ownership", ownership::TESTS),
+        ("adopt", adopt::TESTS),
         ("poison", poison::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),

@@ -7,7 +7,9 @@ use crate::{
         Action, Because, Note,
         draft::{Decision, Draft},
     },
-    release::{Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus},
+    release::{
+        Adopt, Deployed, Failures, ForeignAction, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
+    },
 };
 
 /// How long the record of a stranger's process may stand still before the process counts as dead. helm's own default
@@ -52,7 +54,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     };
     let revision = newest.revision;
-    if !draft.ever_ours() {
+    if !draft.ever_ours() && draft.policy.adopt == Adopt::Never {
         return Decision::idle(Because::NotOurs { revision });
     }
     if let Some(stale) = at_work(draft, newest) {

@@ -16,6 +16,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let newest = draft.newest()?;
+    if newest.is_adopted() {
+        // Not put there by us: what was tried before it was another release.
+        return None;
+    }
     let bad = bad_upgrade(draft);
     let failed = bad.is_some_and(|bad| {
         // Rolled back and deployed: going back once more would change nothing.
