@@ -6,7 +6,7 @@ mod status;
 
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Hooks, Install, InstallFailure,
+    Adopt, Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Hooks, Install, InstallFailure,
     Rollback, SecretRef, Test, TestFilter, Upgrade, UpgradeFailure, ValuesFrom, ValuesKind,
 };
 pub use status::{

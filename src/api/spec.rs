@@ -128,6 +128,16 @@ pub struct HelmReleaseSpec {
     /// What becomes of the release when the object is deleted. Default: Uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+
+    /// What is done about a release of that name that somebody else made. Never: it is left alone and the object says
+    /// NotOurs. Release: the object becomes its owner. Where chart and values are those that are declared, only labels
+    /// are put on its record and there is no new revision; else it is upgraded, after its objects were looked at, so
+    /// that it is the way back if it was good. ReleaseAndObjects: as Release, and objects in the cluster that no release
+    /// or another release owns are taken over too, by the first install or upgrade that this object makes and by no
+    /// later one; from then on they are a part of the release, and go with it. What another living HelmRelease owns is
+    /// never taken. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
 }
 
 /// Where a chart comes from.
@@ -327,6 +337,15 @@ pub enum UpgradeFailure {
 pub enum DeletionPolicy {
     Uninstall,
     Orphan,
+}
+
+/// What an object may take over from others.
+#[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Adopt {
+    #[default]
+    Never,
+    Release,
+    ReleaseAndObjects,
 }
 
 /// A JSON object whose fields nobody but the chart knows.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Context,
+    Context, adoption,
     aftermath::read_payload,
     gather, leftovers,
     operate::{Attempt, Brake, operate},
@@ -15,8 +15,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload,
-        Policy, RecordStatus, Records, Snapshot, Spec, View,
+        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId,
+        Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
     },
     types::ObjectKey,
 };
@@ -66,6 +66,10 @@ pub(super) async fn act(
             if let Some(policy) = policy {
                 inspect(context, key, policy, *revision);
             }
+        }
+        Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
+        Action::Adopt { revision, resource_version, digest } => {
+            adoption::adopt(context, key, desired, (*revision, resource_version), digest.as_ref()).await?;
         }
         Action::Ask(priority) => {
             let waits = *priority == Priority::Test || context.inputs.has_hooks(key);
@@ -180,6 +184,7 @@ fn start(
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
         way_back: way_back.map(|record| record.revision),
         failed_rollbacks: snapshot.memory.failures.rollbacks,
+        takes_objects: policy.adopt == Adopt::ReleaseAndObjects && !snapshot.was_deployed(),
         stop: brake.stop,
         wanted_to_end: brake.wanted,
     };

@@ -67,7 +67,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
     }
-    Outcome { records: Some(records), payload, awaited, tests, ..outcome }
+    Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
 }
 
 /// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
@@ -159,7 +159,8 @@ fn needs_reading(member: &Member) -> bool {
     !simple && crate::health::has_health(&member.api_version, &member.kind)
 }
 
-/// What the record of a revision tells beyond its labels, with its objects in view as they are now.
+/// What the record of a revision tells beyond its labels, with its objects in view as they are now; and the version of
+/// the record.
 pub(super) async fn read_payload(
     context: &Context,
     release: &ReleaseKey,
@@ -167,9 +168,19 @@ pub(super) async fn read_payload(
 ) -> Result<(Payload, u64), ClusterError> {
     let record = context.requests.read_record_data(release, revision).await?;
     let record = record.ok_or_else(|| ClusterError::NotFound(record_name(&release.name, revision).into()))?;
-    let payload = payload(context, release, revision, &record).await;
+    Ok((payload_in_view(context, release, revision, &record).await?, record.version()))
+}
+
+/// The same for a record that was read already.
+pub(super) async fn payload_in_view(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+    record: &RecordData,
+) -> Result<Payload, ClusterError> {
+    let payload = payload(context, release, revision, record).await;
     observe(context, release, &payload.members).await?;
-    Ok((payload, record.version()))
+    Ok(payload)
 }
 
 /// The objects of a revision; `None` when its record is gone or cannot be read.
@@ -198,5 +209,6 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         version: decoded.chart_version.clone(),
         app_version: decoded.app_version.clone(),
         members,
+        comparison: None,
     }
 }

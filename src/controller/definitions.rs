@@ -1,13 +1,9 @@
 //! The CustomResourceDefinitions of a chart: looked at with the inputs, put into effect before helm starts.
 
-use std::sync::Arc;
-
 use super::Context;
 use crate::{
     api::CrdsPolicy,
-    cluster::{
-        ClusterError, Definition, DefinitionError, Differing, EstablishError, Requests, establish, read_definitions,
-    },
+    cluster::{ClusterError, Definition, DefinitionError, Differing, EstablishError, establish, read_definitions},
     release::{Failure, FailureClass, Identity},
     sources::{SourceError, StoredChart},
 };
@@ -52,13 +48,7 @@ pub(super) async fn put_into_effect(
     };
     let failure = |class, message: String| Failure { class, message: message.into() };
     let definitions = read(context, chart).await.map_err(|error| failure(FailureClass::Invalid, error.to_string()))?;
-    let client = match identity {
-        Identity::Own => context.client.clone(),
-        Identity::ServiceAccount { .. } => {
-            context.identities.client(identity).map_err(|error| failure(FailureClass::Other, error.to_string()))?
-        }
-    };
-    let requests = Requests::new(client, Arc::clone(&context.discovery)).led_by(context.leadership.clone());
+    let requests = context.requests_as(identity).map_err(|error| failure(FailureClass::Other, error.to_string()))?;
     let established = establish(&requests, &definitions, differing).await;
     let established = established.map_err(|error| failure(class(&error), error.to_string()))?;
     if established.changed {

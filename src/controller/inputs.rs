@@ -159,6 +159,11 @@ impl InputsIndex {
         entries.get(key).and_then(|entry| entry.prepared.as_ref()).is_some_and(|prepared| prepared.chart.facts.hooks)
     }
 
+    /// What a look-up found, left where it is for the run that may follow.
+    pub fn prepared(&self, key: &ObjectKey) -> Option<Arc<Prepared>> {
+        self.lock().get(key)?.prepared.clone()
+    }
+
     /// Hands over what a look-up found, for the run that it was made for.
     pub fn take(&self, key: &ObjectKey) -> Option<Arc<Prepared>> {
         self.lock().get_mut(key)?.prepared.take()

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Context, aftermath, operate::identity};
 use crate::{
     api::HelmRelease,
-    cluster::{ClusterError, Event, EventKind, Requests, Target},
+    cluster::{ClusterError, Event, EventKind, Target},
     release::{Desired, Identity, LABEL_CLEARED, Member},
     types::{ObjectKey, ReleaseKey},
 };
@@ -80,11 +80,7 @@ async fn remove(
     identity: &Identity,
     revisions: &[u32],
 ) -> Result<Cleared, ClusterError> {
-    let client = match identity {
-        Identity::Own => context.client.clone(),
-        Identity::ServiceAccount { .. } => context.identities.client(identity)?,
-    };
-    let as_release = Requests::new(client, Arc::clone(&context.discovery)).led_by(context.leadership.clone());
+    let as_release = context.requests_as(identity)?;
     // Whatever else was deployed since the oldest of them is in use, or may be again: also what a run that began after
     // the plan does not have any more.
     let mut kept: Vec<Member> = Vec::new();

@@ -5,6 +5,7 @@
 //! process, and a newer generation is seen at once.
 
 mod act;
+mod adoption;
 mod aftermath;
 mod board;
 mod census;
@@ -56,7 +57,7 @@ use crate::{
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
-    release::{Records, Snapshot, SpecDefaults, View},
+    release::{Identity, Records, Snapshot, SpecDefaults, View},
     types::{ObjectKey, ReleaseKey},
 };
 use census::Census;
@@ -147,6 +148,15 @@ impl Context {
     /// Brings a pass over an object soon.
     pub fn wake(&self, key: &ObjectKey) {
         self.wakes.wake(key.clone());
+    }
+
+    /// Requests with the rights of an identity.
+    fn requests_as(&self, identity: &Identity) -> Result<Requests, ClusterError> {
+        let client = match identity {
+            Identity::Own => self.client.clone(),
+            Identity::ServiceAccount { .. } => self.identities.client(identity)?,
+        };
+        Ok(Requests::new(client, Arc::clone(&self.discovery)).led_by(self.leadership.clone()))
     }
 
     /// Reads the records of a release with a quorum, and lets the index know what was seen.

@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     pub(super) way_back: Option<u32>,
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
+    /// Objects that are not the release's are taken over.
+    pub(super) takes_objects: bool,
     pub(super) stop: Stop,
     /// Something else is to be done: [`Self::stop`] follows as soon as no hook runs.
     pub(super) wanted_to_end: CancellationToken,
@@ -291,7 +293,8 @@ async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>,
 }
 
 fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Command {
-    let Attempt { key, operation, policy, desired, .. } = attempt;
+    let Attempt { key, operation, policy, desired, takes_objects: take_ownership, .. } = attempt;
+    let take_ownership = *take_ownership;
     let create_namespace = desired.as_ref().is_some_and(|desired| desired.create_namespace);
     let inputs = helm::Inputs {
         chart: prepared.chart.path.clone(),
@@ -306,9 +309,11 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
         description: format!("{} by helm-release-operator: {}", operation.kind.as_str(), operation.cause.as_str()),
     };
     match operation.kind {
-        OperationKind::Install => Command::Install { inputs, replace: !records.is_empty(), create_namespace },
+        OperationKind::Install => {
+            Command::Install { inputs, replace: !records.is_empty(), create_namespace, take_ownership }
+        }
         OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
-            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts }
+            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts, take_ownership }
         }
     }
 }

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     api::{CrdsPolicy, ValuesKind},
     cluster::{ClusterError, Ref},
-    release::{Cause, Deployed, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path},
+    release::{
+        Cause, ChartContent, Deployed, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path,
+    },
     sources::{ChartRequest, CrdFile, Credentials, RepositoryUrl, SourceError, Sources, StoredChart},
     types::{ObjectKey, Redacted, ReleaseDigest},
 };
@@ -29,6 +31,9 @@ pub trait Charts: Send + Sync {
 
     /// The manifests under `crds/` of such a chart and its subcharts.
     fn crd_files<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<Vec<CrdFile>, SourceError>>;
+
+    /// What such a chart consists of.
+    fn content<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<ChartContent, SourceError>>;
 }
 
 impl Charts for Sources {
@@ -42,6 +47,10 @@ impl Charts for Sources {
 
     fn crd_files<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<Vec<CrdFile>, SourceError>> {
         Sources::crd_files(self, chart).boxed()
+    }
+
+    fn content<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<ChartContent, SourceError>> {
+        Sources::content(self, chart).boxed()
     }
 }
 

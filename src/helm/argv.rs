@@ -37,10 +37,16 @@ pub enum Command {
         /// Over a record that failed or was uninstalled.
         replace: bool,
         create_namespace: bool,
+        /// Objects that exist and are not the release's become part of it. Only with the first run for an object: a user
+        /// says with it that what is there today is meant. Given always, a chart of next year that names an object of
+        /// somebody else would take that away without a word, where helm refuses and says which it is.
+        take_ownership: bool,
     },
     Upgrade {
         inputs: Inputs,
         force_conflicts: bool,
+        /// As for an install.
+        take_ownership: bool,
     },
     Rollback {
         to: u32,
@@ -115,20 +121,23 @@ impl Invocation {
         let mut args = Arguments { list: Vec::with_capacity(32), server_side: helm.major >= 4 };
         let name = self.release.name.as_str();
         match &self.command {
-            Command::Install { inputs, replace, create_namespace } => {
+            Command::Install { inputs, replace, create_namespace, take_ownership } => {
                 args.verb("install", name);
                 args.inputs(inputs);
                 args.flag_if(*replace, "--replace");
                 args.flag_if(*create_namespace, "--create-namespace");
-                args.apply_method("true", false);
+                args.flag_if(*take_ownership, "--take-ownership");
+                // Whoever made the objects holds their fields.
+                args.apply_method("true", *take_ownership);
             }
-            Command::Upgrade { inputs, force_conflicts } => {
+            Command::Upgrade { inputs, force_conflicts, take_ownership } => {
                 args.verb("upgrade", name);
                 args.inputs(inputs);
                 // Without it, helm silently takes the last values where none are given.
                 args.flag("--reset-values");
                 args.value("--history-max", self.history_max.to_string());
-                args.apply_method("auto", *force_conflicts);
+                args.flag_if(*take_ownership, "--take-ownership");
+                args.apply_method("auto", *force_conflicts || *take_ownership);
             }
             Command::Rollback { to, force_conflicts } => {
                 args.verb("rollback", name);
@@ -277,7 +286,12 @@ mod tests {
 
     #[test]
     fn install() {
-        let command = |replace, create_namespace| Command::Install { inputs: inputs(), replace, create_namespace };
+        let command = |replace, create_namespace| Command::Install {
+            inputs: inputs(),
+            replace,
+            create_namespace,
+            take_ownership: false,
+        };
         check(
             command(false, true),
             false,
@@ -290,7 +304,7 @@ mod tests {
 
     #[test]
     fn upgrade() {
-        let command = |force_conflicts| Command::Upgrade { inputs: inputs(), force_conflicts };
+        let command = |force_conflicts| Command::Upgrade { inputs: inputs(), force_conflicts, take_ownership: false };
         let reset = "--reset-values|--history-max|5";
         check(
             command(false),
@@ -305,6 +319,19 @@ mod tests {
             &format!("upgrade|unicorn|{GIVEN}|{reset}|--server-side=true|--force-conflicts|{WHERE}|--wait=hookOnly"),
         );
         check(command(true), false, HELM_3, &format!("upgrade|unicorn|{GIVEN}|{reset}|{WHERE}"));
+    }
+
+    #[test]
+    fn objects_of_others_are_taken_with_their_fields() {
+        let install =
+            || Command::Install { inputs: inputs(), replace: false, create_namespace: false, take_ownership: true };
+        let owned = "--take-ownership|--server-side=true|--force-conflicts";
+        check(install(), false, HELM_4, &format!("install|unicorn|{GIVEN}|{owned}|{WHERE}|--wait=hookOnly"));
+        check(install(), false, HELM_3, &format!("install|unicorn|{GIVEN}|--take-ownership|{WHERE}"));
+        let upgrade = || Command::Upgrade { inputs: inputs(), force_conflicts: false, take_ownership: true };
+        let reset = "--reset-values|--history-max|5";
+        check(upgrade(), false, HELM_4, &format!("upgrade|unicorn|{GIVEN}|{reset}|{owned}|{WHERE}|--wait=hookOnly"));
+        check(upgrade(), false, HELM_3, &format!("upgrade|unicorn|{GIVEN}|{reset}|--take-ownership|{WHERE}"));
     }
 
     #[test]
@@ -328,7 +355,7 @@ mod tests {
     #[test]
     fn hooks_that_are_left_out_are_not_waited_for() {
         let rollback = || Command::Rollback { to: 3, force_conflicts: false };
-        let upgrade = Command::Upgrade { inputs: inputs(), force_conflicts: false };
+        let upgrade = Command::Upgrade { inputs: inputs(), force_conflicts: false, take_ownership: false };
         let expected =
             format!("rollback|unicorn|3|--history-max|5|--server-side=auto|{WHERE}|--no-hooks|--wait=hookOnly");
         check_with(rollback(), (true, true), HELM_4, &expected);

@@ -5,6 +5,7 @@
 //! which it showed, because a hook that could not be created for want of a right did not fail by itself.
 
 mod conflict;
+mod ownership;
 
 use super::{
     argv::Command,
@@ -50,8 +51,12 @@ fn failed(stderr: &str, code: i32, command: &Command) -> Ended {
         None if text.contains("context canceled") => Ended::Killed { signal: SIGTERM },
         class => {
             let class = class.unwrap_or(Class::Other);
-            let conflict = (class == Class::Conflict).then(|| conflict::sentence(&raw, command)).flatten();
-            let message = conflict.unwrap_or_else(|| message::clean(&raw));
+            let sentence = match class {
+                Class::Conflict => conflict::sentence(&raw, command),
+                Class::Ownership => ownership::sentence(&raw),
+                _ => None,
+            };
+            let message = sentence.unwrap_or_else(|| message::clean(&raw));
             Ended::Failed(Failure { class, message: message.into() })
         }
     }

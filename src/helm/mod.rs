@@ -15,6 +15,7 @@
 
 mod argv;
 mod classify;
+mod content;
 mod environment;
 mod error;
 mod kubeconfig;
@@ -30,6 +31,7 @@ mod workspace;
 
 pub use argv::{Command, Inputs, Invocation};
 pub use classify::ended;
+pub use content::{RecordContent, content};
 pub use error::HelmError;
 pub use kubeconfig::{Auth, Authority, ClusterAccess};
 pub use leash::{EXIT_NOT_STARTED, LeashError, SUBCOMMAND, leash, leash_main};

@@ -1,6 +1,7 @@
 //! The payload of a release's record: what helm stores in the Secret of a revision, in either major's spelling.
 //!
-//! Only what the operator needs is read; charts, values and notes are skipped without being kept. One record may be
+//! Only what the operator needs is read; charts, values and notes are skipped without being kept, and read elsewhere
+//! ([`super::content`]) when a release of somebody else is compared with what is declared. One record may be
 //! written anew ([`unlock`]): then every byte but status and description stays as it was, since helm and others know
 //! fields that this room does not.
 
@@ -139,7 +140,7 @@ fn span(whole: &str, part: &RawValue) -> Range<usize> {
     start..start + part.get().len()
 }
 
-fn unpack(data: &[u8]) -> Result<Vec<u8>, RecordError> {
+pub(super) fn unpack(data: &[u8]) -> Result<Vec<u8>, RecordError> {
     let packed = STANDARD.decode(data.trim_ascii())?;
     if !packed.starts_with(&GZIP_MAGIC) {
         return Ok(packed);
@@ -234,7 +235,7 @@ struct LastRun {
 }
 
 /// Go writes null for what is empty.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::Operation;
+use crate::{release::Operation, types::ReleaseDigest};
 
 /// The one effect of a plan.
 #[must_use]
@@ -17,6 +17,18 @@ pub enum Action {
     /// Read the payload of the newest record. A task, not awaited.
     Inspect {
         revision: u32,
+    },
+    /// The same for somebody else's revision, and compare it with what is declared. A task, not awaited.
+    Compare {
+        revision: u32,
+    },
+    /// Label the record of somebody else's revision as ours, if it still is what it was when it was compared.
+    Adopt {
+        revision: u32,
+        /// Of the record, when it was compared.
+        resource_version: Box<str>,
+        /// What the revision deploys, where it is what is declared.
+        digest: Option<ReleaseDigest>,
     },
     /// Queue for a helm slot.
     Ask(Priority),
@@ -52,12 +64,18 @@ impl Action {
     /// has the exceptions.
     pub fn defers_status(&self) -> bool {
         match self {
-            Self::AddFinalizer | Self::RemoveFinalizer | Self::Prepare | Self::Inspect { .. } | Self::Ask(_) => true,
+            Self::AddFinalizer
+            | Self::RemoveFinalizer
+            | Self::Prepare
+            | Self::Inspect { .. }
+            | Self::Compare { .. }
+            | Self::Ask(_) => true,
             Self::Idle
             | Self::Withdraw
             | Self::Start(_)
             | Self::Cancel
             | Self::Acknowledge { .. }
+            | Self::Adopt { .. }
             | Self::Mark { .. }
             | Self::Clear { .. }
             | Self::Unlock { .. } => false,

@@ -3,7 +3,8 @@
 
 use super::{Action, Because, Plan, Wake};
 use crate::release::{
-    Claim, DependencyState, Flight, Operation, OperationKind, Record, RecordStatus, Records, Snapshot, Spec,
+    Adopt, Claim, DependencyState, Flight, InputsView, Operation, OperationKind, Record, RecordStatus, Records,
+    Snapshot, Spec,
 };
 
 /// What is wrong with a plan; empty when nothing is.
@@ -23,6 +24,17 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
         Action::Cancel => must(matches!(snapshot.flight, Flight::Running { .. }), "only a run is cancelled"),
         Action::RemoveFinalizer => must(snapshot.object.deleting, "the finalizer stays while the object lives"),
         Action::AddFinalizer => must(!snapshot.object.deleting, "a deleted object gets no finalizer"),
+        Action::Adopt { revision, digest, .. } => {
+            must(newest.is_some_and(|n| n.revision == *revision), "only the newest revision is adopted");
+            let declared = match &snapshot.inputs {
+                InputsView::Known { inputs, .. } => Some(&inputs.digest),
+                InputsView::Stale | InputsView::Underway | InputsView::Failed { .. } => None,
+            };
+            must(declared.is_some(), "nothing is adopted before the inputs are known");
+            must(digest.is_none() || digest.as_ref() == declared, "what is adopted as it is, is what is declared");
+            adoption(snapshot, &mut must);
+        }
+        Action::Compare { .. } => adoption(snapshot, &mut must),
         Action::Mark { revision } => {
             must(records.is_some_and(|r| r.get(*revision).is_some()), "only a revision that is there is marked");
         }
@@ -51,6 +63,24 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
     wrong
 }
 
+/// What must hold for every step of taking over somebody else's release.
+fn adoption(snapshot: &Snapshot, must: &mut impl FnMut(bool, &str)) {
+    let records = snapshot.records.is();
+    let ours = records.is_some_and(|records| records.belong_to(&snapshot.object.owner()));
+    must(!ours, "what is ours is not adopted");
+    must(snapshot.claim == Claim::Ours, "an adoption never touches a release whose recorded owner lives");
+    let at_rest = records.and_then(Records::newest).is_some_and(|newest| !newest.status.is_pending());
+    must(at_rest, "a record that another run holds is not adopted");
+    must(!snapshot.object.deleting, "an object that is being deleted adopts nothing");
+    match &snapshot.spec {
+        Spec::Valid(policy) => {
+            must(policy.adopt != Adopt::Never, "nothing is adopted without being asked for");
+            must(!policy.suspend, "a suspended object adopts nothing");
+        }
+        Spec::Invalid { .. } => must(false, "an invalid spec adopts nothing"),
+    }
+}
+
 /// What must hold for every start of helm.
 fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut impl FnMut(bool, &str)) {
     let records = snapshot.records.is();
@@ -66,6 +96,9 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     if let Spec::Valid(policy) = &snapshot.spec {
         must(!policy.suspend || snapshot.object.deleting, "a suspended release is left alone");
     }
+    let theirs = records.is_some_and(|records| !records.is_empty() && !records.belong_to(&snapshot.object.owner()));
+    let free = newest.is_some_and(|n| matches!(n.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling));
+    must(!theirs || (free && adopts(snapshot)), "helm runs on a release of somebody else only after its adoption");
     let digest = operation.digest.as_ref();
     let deploys = matches!(operation.kind, OperationKind::Install | OperationKind::Upgrade);
     let quarantined = digest.is_some_and(|digest| plan.memory.quarantine_of(digest).is_some());
@@ -77,6 +110,8 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
     let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");
     must(!(uninstall && was_good && !removing), "a release that was good once is never uninstalled to repair it");
+    let adopted = records.is_some_and(Records::were_adopted);
+    must(!(uninstall && adopted && !removing), "a release that was adopted is never uninstalled to repair it");
     let tests = operation.kind == OperationKind::Test;
     let deployed =
         newest.is_some_and(|newest| newest.revision == operation.revision && newest.status == RecordStatus::Deployed);
@@ -86,4 +121,11 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     let back = operation.target.and_then(|to| records?.get(to));
     let way_back = operation.kind != OperationKind::Rollback || back.is_some_and(Record::is_verified);
     must(way_back, "a rollback goes to a revision that was verified");
+}
+
+fn adopts(snapshot: &Snapshot) -> bool {
+    match &snapshot.spec {
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => policy.adopt != Adopt::Never,
+        Spec::Invalid { policy: None, .. } => false,
+    }
 }

@@ -6,7 +6,7 @@ use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
         Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory, Operation,
-        OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot, Unread,
+        OperationKind, OwnerId, Payload, Policy, Record, RecordStatus, Records, Snapshot, Unread,
     },
     types::ReleaseDigest,
 };
@@ -107,9 +107,14 @@ impl<'a> Draft<'a> {
         record.owner.as_ref() == Some(&self.owner)
     }
 
-    /// Whether this object ever made a revision of the release that is there.
+    /// Whether the release that is there is this object's, by what its records say.
     pub(super) fn ever_ours(&self) -> bool {
-        self.records().is_some_and(|records| records.iter().any(|record| self.names_us(record)))
+        self.records().is_some_and(|records| records.belong_to(&self.owner))
+    }
+
+    /// What the payload of the newest record told, if it is that revision and was read.
+    pub(super) fn payload(&self, revision: u32) -> Option<&'a Payload> {
+        self.snapshot.payload.as_ref().filter(|payload| payload.revision == revision)
     }
 
     /// What history tells of a record.

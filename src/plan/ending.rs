@@ -79,7 +79,8 @@ impl Draft<'_> {
         Decision { action: Action::Mark { revision }, because, wake: Wake::Never, placed: false }
     }
 
-    /// What is known of the content of a revision. The inputs may have changed since its attempt began.
+    /// What is known of the content of a revision. The inputs may have changed since its attempt began, and where there
+    /// is no digest, it was never made from any.
     pub(super) fn describe(&self, revision: u32, digest: Option<&ReleaseDigest>) -> Deployed {
         let since = self.now();
         let deployed = |chart: &str, version: &str, app_version: &str| Deployed {
@@ -91,8 +92,11 @@ impl Draft<'_> {
             since,
         };
         let memory = &self.memory;
-        let payload = self.snapshot.payload.as_ref().filter(|payload| payload.revision == revision);
-        let desired = memory.desired.as_ref().filter(|desired| digest.is_none() || Some(&desired.digest) == digest);
+        let payload = self.payload(revision);
+        if let (None, Some(payload)) = (digest, payload) {
+            return deployed(&payload.chart, &payload.version, &payload.app_version);
+        }
+        let desired = memory.desired.as_ref().filter(|desired| Some(&desired.digest) == digest);
         if let Some(Inputs { chart, version, app_version, .. }) = desired {
             return deployed(chart, version, app_version);
         }
@@ -224,8 +228,13 @@ impl Draft<'_> {
 
     /// Somebody else did it.
     pub(super) fn tell(&mut self, action: OperationKind, there: Deployed, at: Timestamp) {
+        self.tell_of(action, there, at, Cause::External);
+    }
+
+    /// Somebody else did it, and it is told for that cause.
+    pub(super) fn tell_of(&mut self, action: OperationKind, there: Deployed, at: Timestamp, cause: Cause) {
         let Deployed { revision, chart, version, digest, .. } = there;
-        let (cause, result) = (Cause::External, HistoryResult::External);
+        let result = HistoryResult::External;
         self.memory.remember(HistoryEntry {
             revision,
             action,

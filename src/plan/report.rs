@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::{DependencyView, InputsProblem, LeftAlone, Member, OperationKind, Why};
+use crate::release::{DependencyView, Difference, InputsProblem, LeftAlone, Member, OperationKind, Why};
 
 /// The reason behind a plan: exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,15 @@ pub enum Because {
     /// The release exists and was not made by this object.
     NotOurs {
         revision: u32,
+    },
+    /// Somebody else's release is compared with what is declared, and taken over.
+    Adopting {
+        revision: u32,
+    },
+    /// What was taken over is good, and will be upgraded.
+    Received {
+        revision: u32,
+        label: Box<str>,
     },
     Inputs(InputsProblem),
     /// A release that this one depends on is not ready.
@@ -158,6 +167,9 @@ pub enum Note {
     ManualRollback { revision: u32, to: u32 },
     /// Somebody uninstalled by hand; the release is installed again.
     ManualUninstall,
+    /// A release of somebody else was taken over. Says whether it is what is declared and stays as it is, and in which
+    /// parts it was found to differ.
+    Adopted { revision: u32, label: Box<str>, stays: bool, differs: Vec<Difference> },
     /// An attempt ended well.
     Done { kind: OperationKind, revision: u32, label: Box<str> },
     /// An attempt did not come to a result and is made again.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    api::{CrdsPolicy, DeletionPolicy, HelmRelease, Hooks, InstallFailure, UpgradeFailure, ValuesKind},
+    api::{Adopt, CrdsPolicy, DeletionPolicy, HelmRelease, Hooks, InstallFailure, UpgradeFailure, ValuesKind},
     types::{
         ChartName, Duration, DurationError, Expression, ExpressionError, NameError, Namespace, ObjectKey, ReleaseKey,
         ReleaseName, VersionError, VersionRequest,
@@ -104,6 +104,8 @@ pub struct Policy {
     pub test: TestPolicy,
     #[serde(default = "deletion")]
     pub deletion: DeletionPolicy,
+    #[serde(default)]
+    pub adopt: Adopt,
 }
 
 /// Whether hooks run, by what runs them.
@@ -306,6 +308,7 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
         retries: upgrade.retries.unwrap_or(RETRIES),
         force_conflicts: upgrade.force_conflicts.unwrap_or(false),
         deletion: spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
+        adopt: spec.adopt.unwrap_or_default(),
     })
 }
 
@@ -353,5 +356,6 @@ pub fn policy_of_names(object: &HelmRelease) -> Option<Policy> {
         hooks: hooks(object),
         test: test(object),
         deletion: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
+        adopt: spec.adopt.unwrap_or_default(),
     })
 }

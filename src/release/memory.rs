@@ -52,6 +52,8 @@ pub enum Cause {
     External,
     /// The object was deleted.
     Deletion,
+    /// What somebody else made was taken over.
+    Adoption,
 }
 
 impl Cause {
@@ -63,12 +65,13 @@ impl Cause {
             Self::Retry => "retry",
             Self::External => "external",
             Self::Deletion => "deletion",
+            Self::Adoption => "adoption",
         }
     }
 
     /// Reads what status holds; an unknown word counts as a change of the spec.
     pub fn parse(text: &str) -> Self {
-        [Self::Values, Self::Chart, Self::Retry, Self::External, Self::Deletion]
+        [Self::Values, Self::Chart, Self::Retry, Self::External, Self::Deletion, Self::Adoption]
             .into_iter()
             .find(|cause| cause.as_str() == text)
             .unwrap_or_default()

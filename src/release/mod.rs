@@ -2,6 +2,7 @@
 //!
 //! Nothing in this room waits, asks or remembers by itself.
 
+mod content;
 mod definitions;
 mod desired;
 mod identity;
@@ -16,8 +17,9 @@ mod verdict;
 mod view;
 
 pub use crate::api::{
-    DeletionPolicy, HistoryResult, Hooks, InstallFailure, LastFailure, OperationKind, UpgradeFailure,
+    Adopt, DeletionPolicy, HistoryResult, Hooks, InstallFailure, LastFailure, OperationKind, UpgradeFailure,
 };
+pub use content::{ChartContent, Difference, digest_of_values};
 pub use definitions::LeftAlone;
 pub use desired::{
     Dependency, Desired, HooksPolicy, Policy, SpecDefaults, SpecError, TestPolicy, ValuesSource, dependency_keys,
@@ -27,12 +29,12 @@ pub use identity::{Identity, Impersonated};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{
-    ForeignAction, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId,
+    ForeignAction, LABEL_ADOPTED, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId,
     RECORD_NAME_PREFIX, Record, RecordStatus, Records, record_name, rollback_told_by, unlocked_description,
 };
 pub use snapshot::{
-    Claim, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind, InputsView, Object,
-    Payload, Snapshot, Spec, Unread,
+    Claim, Compared, Comparison, DependencyState, DependencyView, Flight, HealthView, InputsProblem, InputsProblemKind,
+    InputsView, Object, Payload, Snapshot, Spec, Unread,
 };
 pub use tested::{TestRun, Tested};
 pub use values::{ValuesError, merge, set_path};

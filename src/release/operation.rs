@@ -238,7 +238,7 @@ pub struct Outcome {
     /// All records, read with a quorum after the end; `None` when they could not be read.
     pub records: Option<Records>,
     /// The payload of the newest revision; `None` when it was not read.
-    pub payload: Option<Payload>,
+    pub payload: Option<Box<Payload>>,
     /// Where the time ran out: what of the release was not there yet, and whose fault that is. `None` where nothing of
     /// it was missing, or helm had not come so far: then it waited for the API server.
     #[serde(default)]

@@ -26,6 +26,9 @@ pub const LABEL_VERIFIED: &str = "helmrelease.dev/verified";
 /// Put on the record of a revision that never became good once what it left behind is removed; its value is the number
 /// of the revision, because helm copies labels.
 pub const LABEL_CLEARED: &str = "helmrelease.dev/cleared";
+/// Label: set to the record's own number when an object took over a revision that somebody else made. On the revisions
+/// after it, to which helm copies it, it tells that the release began with somebody else.
+pub const LABEL_ADOPTED: &str = "helmrelease.dev/adopted";
 
 /// The state of a revision, as helm 3 and 4 write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,6 +127,9 @@ pub struct Record {
     /// The value of [`LABEL_CLEARED`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleared: Option<u32>,
+    /// The value of [`LABEL_ADOPTED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<u32>,
     /// When helm last wrote the record, in seconds since 1970.
     #[serde(default)]
     pub written: i64,
@@ -138,6 +144,11 @@ impl Record {
     /// Judged good once. A mark copied from another revision does not count.
     pub fn is_verified(&self) -> bool {
         self.verified == Some(self.revision)
+    }
+
+    /// Made by somebody else, and taken over by its owner as it was. A mark copied from another revision does not count.
+    pub fn is_adopted(&self) -> bool {
+        self.adopted == Some(self.revision)
     }
 
     /// What it left behind was removed. A mark copied from another revision does not count.
@@ -176,6 +187,20 @@ impl Records {
     /// The revision that helm would call deployed: the newest of that status.
     pub fn deployed(&self) -> Option<&Record> {
         self.0.iter().rev().find(|record| record.status == RecordStatus::Deployed)
+    }
+
+    /// Whether the release is an object's: it made, or adopted, one of the revisions, and no other object has since.
+    /// Where nobody's stamp is left, the labels that helm copies to everybody's revisions tell.
+    pub fn belong_to(&self, owner: &OwnerId) -> bool {
+        let names = |record: &Record| record.owner.as_ref() == Some(owner);
+        let stamped = |record: &&Record| record.owner.is_some() && record.stamp == Some(record.revision);
+        self.0.iter().rev().find(stamped).map_or_else(|| self.0.iter().any(names), names)
+    }
+
+    /// Whether an object took the release over from somebody else, as long as a record of that time or of one that helm
+    /// made from it is there.
+    pub fn were_adopted(&self) -> bool {
+        self.0.iter().any(|record| record.adopted.is_some())
     }
 
     /// The number that helm's next run creates.
@@ -261,6 +286,7 @@ mod tests {
             stamp: Some(revision),
             verified: verified.then_some(revision),
             cleared: None,
+            adopted: None,
             written: 0,
         }
     }
@@ -350,5 +376,23 @@ mod tests {
         assert!(copy.is_stamped_by(&owner) && copy.is_verified());
         copy.revision = 4;
         assert!(!copy.is_stamped_by(&owner) && !copy.is_verified());
+    }
+
+    #[test]
+    fn a_release_belongs_to_whoever_stamped_it_last() {
+        let [mine, theirs] = ["mine", "theirs"].map(|name| OwnerId::of(&ObjectKey::new("apps", name)));
+        let of = |revision, owner: &OwnerId, stamp| Record {
+            owner: Some(owner.clone()),
+            stamp: Some(stamp),
+            ..record(revision, false)
+        };
+        let bare = Record { stamp: None, ..record(1, false) };
+        assert!(!Records::default().belong_to(&mine) && !Records::new(vec![bare.clone()]).belong_to(&mine));
+        let records = Records::new(vec![bare, of(2, &mine, 2), of(3, &mine, 2)]);
+        assert!(records.belong_to(&mine) && !records.belong_to(&theirs));
+        let records = Records::new(vec![of(2, &mine, 2), of(3, &theirs, 3), of(4, &theirs, 3)]);
+        assert!(!records.belong_to(&mine) && records.belong_to(&theirs), "another object has taken it over");
+        let records = Records::new(vec![of(5, &mine, 2), of(6, &mine, 2)]);
+        assert!(records.belong_to(&mine), "all that it stamped was pruned");
     }
 }

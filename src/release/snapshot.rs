@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ForeignAction, Health, Inputs, Member, Memory, Outcome, OwnerId, Policy, Records, View};
-use crate::types::ObjectKey;
+use super::{
+    Difference, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome, OwnerId, Policy,
+    RecordStatus, Records, View,
+};
+use crate::types::{ObjectKey, ReleaseDigest};
 
 /// One look at a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,21 @@ pub struct Snapshot {
     pub flight: Flight,
     #[serde(default)]
     pub memory: Memory,
+}
+
+impl Snapshot {
+    /// Whether a run of helm for this object has brought the release to be deployed before, as far as records and history
+    /// go back.
+    pub fn was_deployed(&self) -> bool {
+        let owner = self.object.owner();
+        let deployed = self.records.is().is_some_and(|records| {
+            let ours = records.iter().filter(|record| record.is_stamped_by(&owner) && !record.is_adopted());
+            ours.into_iter().any(|record| matches!(record.status, RecordStatus::Deployed | RecordStatus::Superseded))
+        });
+        let deploying = |kind| matches!(kind, OperationKind::Install | OperationKind::Upgrade);
+        deployed
+            || self.memory.attempts().any(|entry| deploying(entry.action) && entry.result == HistoryResult::Succeeded)
+    }
 }
 
 /// The object itself, without its spec.
@@ -167,6 +185,31 @@ pub struct Payload {
     pub app_version: Box<str>,
     #[serde(default)]
     pub members: Vec<Member>,
+    /// Where somebody else's revision is to be adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<Comparison>>,
+}
+
+/// What somebody else has deployed, compared with what is declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Comparison {
+    /// Digest of the inputs that the record was compared with.
+    pub digest: ReleaseDigest,
+    /// Of the record, when it was read: what is said here holds for no other state of it.
+    pub resource_version: Box<str>,
+    pub result: Compared,
+}
+
+/// What came of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compared {
+    /// helm was given what is declared.
+    Equal,
+    /// Not known to be equal.
+    Differs(Vec<Difference>),
+    /// The rights of the release do not reach its record.
+    Refused { why: Box<str>, at: Timestamp },
 }
 
 /// A payload that could not be read.
@@ -190,6 +233,7 @@ impl Payload {
             version: "".into(),
             app_version: "".into(),
             members: Vec::new(),
+            comparison: None,
         }
     }
 }

@@ -23,9 +23,11 @@ impl Desired {
             hooks,
             test,
             deletion: _,
+            // An object that stands in the way may be taken now.
+            adopt,
         } = &self.policy;
         let how = (timeout, crds, install_failure, upgrade_failure, retries, force_conflicts, hooks, test);
-        let who = (&self.service_account, self.create_namespace);
+        let who = (&self.service_account, self.create_namespace, adopt);
         // Plain enums, numbers and texts: there is nothing in them that JSON cannot say.
         ReleaseDigest::v1(&[&serde_json::to_vec(&(how, who)).unwrap_or_default()])
     }
@@ -76,6 +78,7 @@ mod tests {
             json!({"test": {"enabled": true}}),
             json!({"serviceAccountName": "deployer"}),
             json!({"createNamespace": true}),
+            json!({"adopt": "ReleaseAndObjects"}),
         ] {
             let terms = terms(&spec);
             assert!(!seen.contains(&terms), "{spec}");

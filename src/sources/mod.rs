@@ -10,6 +10,7 @@
 mod address;
 mod archive;
 mod client;
+mod content;
 mod download;
 mod error;
 mod facts;
@@ -46,7 +47,7 @@ use flight::Flights;
 use repository::Repositories;
 use store::{Label, Store};
 
-use crate::types::ChartDigest;
+use crate::{release::ChartContent, types::ChartDigest};
 
 /// Archives that are fetched and checked at a time. Each may take 20 MiB of disk beyond the limit of the store and one
 /// thread for its check.
@@ -114,17 +115,29 @@ impl Sources {
 
     /// The manifests under `crds/` of a stored chart and its subcharts.
     pub async fn crd_files(&self, chart: &StoredChart) -> Result<Vec<CrdFile>, SourceError> {
+        self.read(chart, facts::crd_files).await
+    }
+
+    /// What a stored chart consists of.
+    pub async fn content(&self, chart: &StoredChart) -> Result<ChartContent, SourceError> {
+        self.read(chart, content::content).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        chart: &StoredChart,
+        reader: fn(BufReader<File>, Allowance) -> Result<T, Flaw>,
+    ) -> Result<T, SourceError> {
         let allowance = Allowance::of(&self.0.settings);
+        // A clone, so that the file stays for as long as it is read.
+        let held = chart.clone();
         let StoredChart { name, version, path, .. } = chart.clone();
-        let read = {
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || {
-                let file = File::open(&path).map_err(|error| SourceError::store(&path, &error))?;
-                Ok(facts::crd_files(BufReader::new(file), allowance))
-            })
-        };
+        let read = tokio::task::spawn_blocking(move || {
+            let file = File::open(&held.path).map_err(|error| SourceError::store(&held.path, &error))?;
+            Ok(reader(BufReader::new(file), allowance))
+        });
         match read.await {
-            Ok(Ok(Ok(files))) => Ok(files),
+            Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(Flaw(why)))) => Err(SourceError::BadArchive {
                 place: Place::of_file(&path),
                 chart: name,

@@ -6,6 +6,7 @@ use super::{bounded, conditions::done};
 use crate::{
     api::OperationKind,
     plan::{Note, Plan},
+    release::Difference,
 };
 
 /// Longest note of an event, in bytes: the limit of the events API.
@@ -57,6 +58,9 @@ fn tell(note: &Note) -> Event {
         Note::ManualUninstall => {
             (EventKind::Warning, "ManualUninstall", "somebody uninstalled the release; it is installed again".into())
         }
+        Note::Adopted { revision, label, stays, differs } => {
+            (EventKind::Normal, "Adopted", adopted(*revision, label, *stays, differs))
+        }
         Note::Done { kind, revision, label } => {
             let reason = match kind {
                 OperationKind::Install => "Installed",
@@ -99,4 +103,16 @@ fn tell(note: &Note) -> Event {
         ),
     };
     Event { kind, reason: reason.into(), note: bounded(&text, NOTE_MAX_BYTES).into() }
+}
+
+fn adopted(revision: u32, label: &str, stays: bool, differs: &[Difference]) -> String {
+    let taken = format!("revision {revision} ({label}), made by somebody else, is taken over");
+    if stays {
+        return format!("{taken} as it is: chart and values are those that are declared");
+    }
+    if differs.is_empty() {
+        return format!("{taken} and will be upgraded");
+    }
+    let parts: Vec<&str> = differs.iter().map(|part| part.as_str()).collect();
+    format!("{taken} and will be upgraded; not known to be as declared: {}", parts.join(", "))
 }

@@ -46,7 +46,7 @@ reasons! {
     ValuesUnavailable: "An object or key that valuesFrom names cannot be used.", "Create or correct it; the watch notices.";
     DependencyNotReady: "A release that spec.dependsOn names is not ready.", "Wait; the message names it and what is missing. A cycle needs a change of spec.dependsOn.";
     InvalidSpec: "The spec cannot be acted on.", "Correct what the message names.";
-    NotOurs: "A release of that name exists and was made by somebody else.", "Choose another releaseName, or remove that release.";
+    NotOurs: "A release of that name exists and was made by somebody else.", "Set spec.adopt to Release to take it over, or choose another releaseName.";
     ClaimedByAnother: "Another object owns the release.", "Delete one of the two objects, or give one another releaseName.";
     RecordUnreadable: "helm's record of the newest revision cannot be read.", "Restore the Secret that the message names, or delete it to go on from the revision before.";
     Refused: "A policy or the rights of the operator forbid it.", "Read the message; grant the right or change the spec.";

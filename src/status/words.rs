@@ -68,7 +68,7 @@ pub(super) fn say(because: &Because) -> Saying {
         }
         Because::NotOurs { revision } => {
             let message = format!(
-                "a release of this name exists at revision {revision} and was not made by this object; choose another releaseName or remove it"
+                "a release of this name exists at revision {revision} and was not made by this object; set spec.adopt to Release to take it over, or choose another releaseName"
             );
             (Truth::False, Reason::NotOurs, message, Going::Stalled)
         }
@@ -87,6 +87,8 @@ pub(super) fn say(because: &Because) -> Saying {
         | Because::Running { .. }
         | Because::Judging { .. }
         | Because::Recovering { .. }
+        | Because::Adopting { .. }
+        | Because::Received { .. }
         | Because::StrangerAtWork { .. } => (Truth::Unknown, Reason::Progressing, progress(because), Going::Working),
         Because::AttemptFailed { .. }
         | Because::RollingBack { .. }
@@ -205,6 +207,14 @@ fn progress(because: &Because) -> String {
         }
         Because::Recovering { revision } => {
             format!("a helm process died over revision {revision}; its record is being unlocked")
+        }
+        Because::Adopting { revision } => format!(
+            "revision {revision} was made by somebody else; it is compared with what is declared and taken over"
+        ),
+        Because::Received { revision, label } => {
+            format!(
+                "revision {revision} ({label}), which was taken over, is good and the way back; it is upgraded next"
+            )
         }
         Because::StrangerAtWork { revision } => {
             format!("another helm process is at work on revision {revision}; waiting for it to end")

@@ -101,10 +101,14 @@ fn invocation(ground: &impl Ground, ask: Ask, next: u32) -> Invocation {
         Inputs { chart, values: Redacted::new(values), labels, description: "contract".to_owned() }
     };
     let command = match ask {
-        Ask::Install(flavour) => Command::Install { inputs: inputs(flavour), replace: false, create_namespace: false },
-        Ask::Replace(flavour) => Command::Install { inputs: inputs(flavour), replace: true, create_namespace: false },
+        Ask::Install(flavour) => {
+            Command::Install { inputs: inputs(flavour), replace: false, create_namespace: false, take_ownership: false }
+        }
+        Ask::Replace(flavour) => {
+            Command::Install { inputs: inputs(flavour), replace: true, create_namespace: false, take_ownership: false }
+        }
         Ask::Upgrade(flavour) | Ask::UpgradeKeeping(flavour, _) => {
-            Command::Upgrade { inputs: inputs(flavour), force_conflicts: false }
+            Command::Upgrade { inputs: inputs(flavour), force_conflicts: false, take_ownership: false }
         }
         Ask::Rollback(to) => Command::Rollback { to, force_conflicts: false },
         Ask::Uninstall => Command::Uninstall,

@@ -15,6 +15,7 @@ mod sweep;
 
 mod accounts;
 mod admission;
+mod adopt;
 mod budget;
 mod charts;
 #[path = "contract.rs"]
@@ -96,6 +97,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("dependencies", dependencies::TESTS),
         ("deployment", deployment::TESTS),
         ("ownership", ownership::TESTS),
+        ("adopt", adopt::TESTS),
         ("poison", poison::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),

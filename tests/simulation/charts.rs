@@ -8,11 +8,12 @@ use futures::{
 };
 use helm_release_operator::{
     controller::Charts,
+    release::ChartContent,
     sources::{ChartFacts, ChartRequest, CrdFile, SourceError, StoredChart},
     types::{ChartDigest, VersionRequest},
 };
 use semver::Version;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::world::World;
@@ -46,6 +47,13 @@ impl Charts for SimulatedCharts {
 
     fn crd_files<'a>(&'a self, _: &'a StoredChart) -> BoxFuture<'a, Result<Vec<CrdFile>, SourceError>> {
         ready(Ok(Vec::new())).boxed()
+    }
+
+    fn content<'a>(&'a self, chart: &'a StoredChart) -> BoxFuture<'a, Result<ChartContent, SourceError>> {
+        // As the records of the simulation have it.
+        let mut content = ChartContent::default();
+        content.about(&json!({ "name": chart.name.as_str(), "version": chart.version.to_string() }));
+        ready(Ok(content)).boxed()
     }
 }
 

@@ -5,8 +5,15 @@ use std::{
     sync::Arc,
 };
 
+use helm_release_operator::{
+    release::{LABEL_OWNER as OWNER, OwnerId},
+    types::ObjectKey,
+};
+use serde_json::Value;
+
 use crate::{
     helm::Command,
+    oracle::adopts,
     process::{Cut, Who},
     records::{Record, history},
     world::{Kind, Name, Object, State, World},
@@ -164,6 +171,29 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     };
     if let Some((count, allowed)) = over {
         world.wrong(format_args!("attempt {count} at {version} of {}, {allowed} are allowed", release.1));
+    }
+}
+
+/// The operator writes a record whole, with these labels: it takes over what has no owner that lives, for an object that
+/// asks for it.
+pub fn relabelled(world: &World, record: &Name, labels: &Value) {
+    let Some(before) = world.get(Kind::Secret, record) else { return };
+    let release = (record.0.clone(), labels["name"].as_str().unwrap_or_default().to_owned());
+    let claimants = claimants(&world.lock(), &release);
+    let is_of = |object: &Arc<Object>, label: &Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        label.as_str() == Some(OwnerId::of(&ObjectKey::new(&release.0, name)).as_str())
+    };
+    let (old, new) = (&before["metadata"]["labels"][OWNER], &labels[OWNER]);
+    if let Some(owner) = claimants.iter().find(|object| is_of(object, old) && old != new) {
+        world.wrong(format_args!("{} is taken from {}, which lives", release.1, owner["metadata"]["name"]));
+    }
+    // The object may have been deleted, or told otherwise, a moment ago.
+    if claimants.iter().any(|object| is_of(object, new) && !adopts(object)) {
+        world.wrong(format_args!("{} is taken over without being asked for", release.1));
+    }
+    if claimants.iter().any(|object| is_of(object, new)) {
+        world.tell(format_args!("ledger: {} is adopted", release.1));
     }
 }
 

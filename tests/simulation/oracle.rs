@@ -168,14 +168,20 @@ fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> 
         "ClaimedByAnother" => contested,
         "ValuesUnavailable" => values(world, object).is_none(),
         "RolledBackByUser" => by_hand || tangled,
-        "NotOurs" => meddled || contested,
+        "NotOurs" => (meddled || contested) && !adopts(object),
         "InstallFailed" | "UpgradeFailed" => !behaviour.is_good() || tangled,
         "RolledBack" => (!behaviour.is_good() || tangled || just_missed) && back_at_good(world, release, records),
         // A person went back to it, or damaged what the operator went back to.
-        "Unhealthy" => tangled || (by_hand && !behaviour.is_good()),
+        // Or it was taken over as it was.
+        "Unhealthy" => tangled || ((by_hand || adopts(object)) && !behaviour.is_good()),
         _ => false,
     };
     (!justified).then(|| format!("{} at {version}, which is {behaviour:?}", says()))
+}
+
+/// What others have made is to be taken over.
+pub fn adopts(object: &Value) -> bool {
+    object["spec"]["adopt"].as_str().is_some_and(|adopt| adopt != "Never")
 }
 
 fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {

@@ -77,6 +77,12 @@ pub enum Event {
         release: Name,
         version: String,
     },
+    /// Somebody installs it, unless it is there.
+    Install {
+        release: Name,
+        version: String,
+        config: Value,
+    },
     Rollback {
         release: Name,
     },
@@ -127,6 +133,7 @@ impl Settings {
         let behaviours = behaviours(&mut rng);
         let mut objects = objects(&mut rng);
         let mut events = events(&mut rng, &objects, &behaviours);
+        adoptions(&mut Rng::new(seed, 5), &mut objects, &mut events);
         let last = events.last().map_or(Duration::ZERO, |(at, _)| *at);
         let quiet = last + Duration::from_secs(rng.range(1, 60));
         let published = inputs(&mut Rng::new(seed, 4), &mut objects, &mut events, last);
@@ -278,4 +285,31 @@ fn inputs(
         events.sort_by_key(|(at, _)| *at);
     }
     published
+}
+
+/// Objects that take over what others have made, and releases that were there first.
+fn adoptions(rng: &mut Rng, objects: &mut [Declared], events: &mut Vec<(Duration, Event)>) {
+    if !rng.per_mille(300) {
+        return;
+    }
+    for object in objects.iter_mut() {
+        if rng.per_mille(800) {
+            object.spec["adopt"] = json!(rng.pick(&["Release", "ReleaseAndObjects"]));
+        }
+        if rng.per_mille(600) {
+            let asked = object.spec["releaseVersion"].as_str().unwrap_or_default();
+            let same = rng.per_mille(600) && asked.chars().all(|c| c.is_ascii_digit() || c == '.');
+            let version = if same { asked.to_owned() } else { format!("1.{}.0", rng.range(0, 6)) };
+            let config = if rng.per_mille(700) { json!({}) } else { json!({ "by": "hand" }) };
+            events.push((Duration::ZERO, Event::Install { release: object.release.clone(), version, config }));
+        }
+    }
+    // Most are there before the objects are.
+    let ahead = Duration::from_secs(rng.range(0, 60));
+    for (at, event) in events.iter_mut() {
+        if !matches!(event, Event::Install { .. }) {
+            *at += ahead;
+        }
+    }
+    events.sort_by_key(|(at, _)| *at);
 }

@@ -119,6 +119,10 @@ fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Res
             };
             done.map(|object| object.text(target.metadata)).map_err(code)
         }
+        Method::PUT => {
+            let object: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
+            replace(world, kind, name, &object).map(|object| object.text(target.metadata)).map_err(code)
+        }
         Method::DELETE => {
             world.delete(kind, name);
             Ok(json!({ "kind": "Status", "apiVersion": "v1", "status": "Success" }).to_string().into())
@@ -194,6 +198,18 @@ fn merge(world: &World, kind: Kind, name: &Name, mut patch: Value) -> Result<Arc
         meta.remove("uid");
     }
     world.change(kind, name, |object| merge_into(object, &patch))
+}
+
+/// An update of the whole object; of its metadata the labels alone are anybody's.
+fn replace(world: &World, kind: Kind, name: &Name, new: &Value) -> Result<Arc<Object>, Refusal> {
+    guard(world, kind, name, new)?;
+    if kind == Kind::Secret {
+        crate::ledger::relabelled(world, name, &new["metadata"]["labels"]);
+    }
+    world.change(kind, name, |object| {
+        object["metadata"]["labels"] = new["metadata"]["labels"].clone();
+        object["data"] = new["data"].clone();
+    })
 }
 
 /// RFC 7396.

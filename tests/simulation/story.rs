@@ -49,6 +49,7 @@ pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
 
 async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) -> Option<Operator> {
     match event {
+        Event::Install { release, version, config } => install(world, release, version, config),
         Event::Crash { down } => {
             if let Some(operator) = operator {
                 operator.crash(world);
@@ -63,14 +64,13 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
             return Some(Operator::start(world));
         }
         Event::Upgrade { release, version } => {
-            let config = json!({ "by": "hand" });
-            let labels = std::collections::BTreeMap::new();
-            let command = if history(world, &release).is_empty() {
-                Command::Install { version, config, labels, replace: false }
+            let (config, labels) = (json!({ "by": "hand" }), std::collections::BTreeMap::new());
+            if history(world, &release).is_empty() {
+                install(world, release, version, config);
             } else {
-                Command::Upgrade { version, config, labels, history_max: 10 }
-            };
-            tokio::spawn(stranger(Arc::clone(world), release, command));
+                let command = Command::Upgrade { version, config, labels, history_max: 10 };
+                tokio::spawn(stranger(Arc::clone(world), release, command));
+            }
         }
         Event::Rollback { release } => {
             let records = history(world, &release);
@@ -115,6 +115,13 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
         }
     }
     operator
+}
+
+fn install(world: &Arc<World>, release: Name, version: String, config: Value) {
+    if history(world, &release).is_empty() {
+        let command = Command::Install { version, config, labels: std::collections::BTreeMap::new(), replace: false };
+        tokio::spawn(stranger(Arc::clone(world), release, command));
+    }
 }
 
 fn look(shade: u64) -> Value {

@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::super::watch::number;
 use super::VersionedRecord;
 use crate::release::{
-    LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId, RECORD_NAME_PREFIX, Record,
-    RecordStatus,
+    LABEL_ADOPTED, LABEL_CLEARED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, OwnerId,
+    RECORD_NAME_PREFIX, Record, RecordStatus,
 };
 use crate::types::{Namespace, ReleaseDigest, ReleaseKey, ReleaseName};
 
@@ -37,6 +37,7 @@ pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedR
         stamp: label(LABEL_REVISION).and_then(|text| text.parse().ok()),
         verified: label(LABEL_VERIFIED).and_then(|text| text.parse().ok()),
         cleared: label(LABEL_CLEARED).and_then(|text| text.parse().ok()),
+        adopted: label(LABEL_ADOPTED).and_then(|text| text.parse().ok()),
         written: written(meta),
     };
     Some(VersionedRecord { version: number(meta.resource_version.as_deref()), record })

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
-use kube::api::{DeleteParams, GetParams, ListParams, Patch};
+use kube::api::{DeleteParams, GetParams, ListParams, Patch, PostParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 use serde_json::{Value, json};
 
+use super::super::FIELD_MANAGER;
 use super::super::error::ClusterError;
 use super::super::records::{LABELS, RecordsRead, VersionedRecord, versioned_record};
 use super::super::watch::number;
@@ -81,6 +82,34 @@ impl Requests {
     ) -> Result<Option<VersionedRecord>, ClusterError> {
         let labels: Value = labels.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
         self.patch_record(key, revision, json!({ "metadata": { "labels": labels } })).await
+    }
+
+    /// Puts labels on the record of a revision as [`Self::mark`] does, if it still is what it was at `resource_version`,
+    /// else it is `Conflict`. The record is written whole: to read and to update it are the rights that helm needs, and
+    /// whoever may run helm on a release may do this.
+    pub async fn mark_unchanged(
+        &self,
+        key: &ReleaseKey,
+        revision: u32,
+        resource_version: &str,
+        labels: &[(&str, Option<&str>)],
+    ) -> Result<Option<VersionedRecord>, ClusterError> {
+        let name = record_name(&key.name, revision);
+        let mut secret: Secret = self.send(secrets(key).get(&name, &GetParams::default())).await?;
+        if secret.metadata.resource_version.as_deref() != Some(resource_version) {
+            return Err(ClusterError::Conflict("the record has changed".into()));
+        }
+        let on_it = secret.metadata.labels.get_or_insert_default();
+        for (label, value) in labels {
+            match value {
+                Some(value) => on_it.insert((*label).to_owned(), (*value).to_owned()),
+                None => on_it.remove(*label),
+            };
+        }
+        let body = serde_json::to_vec(&secret).map_err(|error| ClusterError::malformed(&error))?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let written: PartialObjectMeta<Secret> = self.send(secrets(key).replace(&name, &params, body)).await?;
+        Ok(versioned_record(&written.metadata))
     }
 
     /// Replaces payload and status of a record that was read at `resource_version`, as helm would write them;

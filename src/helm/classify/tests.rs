@@ -18,8 +18,8 @@ fn command(kind: &str) -> Command {
         description: String::new(),
     };
     match kind {
-        "install" => Command::Install { inputs, replace: false, create_namespace: false },
-        "upgrade" => Command::Upgrade { inputs, force_conflicts: false },
+        "install" => Command::Install { inputs, replace: false, create_namespace: false, take_ownership: false },
+        "upgrade" => Command::Upgrade { inputs, force_conflicts: false, take_ownership: false },
         "rollback" => Command::Rollback { to: 1, force_conflicts: false },
         "test" => Command::Test { except: vec![] },
         "uninstall" => Command::Uninstall,

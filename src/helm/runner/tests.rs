@@ -111,7 +111,7 @@ fn inputs() -> Inputs {
 }
 
 fn install() -> Command {
-    Command::Install { inputs: inputs(), replace: false, create_namespace: false }
+    Command::Install { inputs: inputs(), replace: false, create_namespace: false, take_ownership: false }
 }
 
 fn rollback() -> Command {
@@ -225,7 +225,9 @@ async fn large_values_and_output_at_once_do_not_block_each_other() {
     let stage = Stage::new("/usr/bin/head -c 1000000 /dev/zero; /bin/cat | /usr/bin/wc -c >&2");
     let mut inputs = inputs();
     inputs.values = Redacted::new(vec![b' '; 1_000_000]);
-    let run = stage.run(Command::Upgrade { inputs, force_conflicts: false }, PATIENCE, &Stop::default()).await;
+    let run = stage
+        .run(Command::Upgrade { inputs, force_conflicts: false, take_ownership: false }, PATIENCE, &Stop::default())
+        .await;
     assert_eq!((run.exit, run.stderr_tail.expose().trim()), (Exit::Code(0), "1000000"));
 }
 
@@ -235,7 +237,10 @@ async fn values_that_nobody_reads_are_no_failure() {
     let mut inputs = inputs();
     inputs.values = Redacted::new(vec![b' '; 1_000_000]);
     assert_eq!(
-        stage.run(Command::Upgrade { inputs, force_conflicts: false }, PATIENCE, &Stop::default()).await.exit,
+        stage
+            .run(Command::Upgrade { inputs, force_conflicts: false, take_ownership: false }, PATIENCE, &Stop::default())
+            .await
+            .exit,
         Exit::Code(0)
     );
 }

@@ -67,6 +67,10 @@ fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.newest().filter(|newest| newest.status == RecordStatus::Deployed && !newest.is_verified())?;
     let digest = draft.digest_of(newest)?.clone();
     let known = draft.entry_of(newest);
+    // What was taken over is no attempt, and is judged by itself.
+    if newest.is_adopted() {
+        return None;
+    }
     let judged = known.is_some_and(|entry| entry.result != HistoryResult::Abandoned);
     if judged || draft.at_good().is_some() || draft.fresh(Some(&digest)) {
         return None;
@@ -109,7 +113,7 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation, begun: bool) -> Option<De
             None
         }
         Health::Progressing { member, why } => {
-            let Some(end) = verdict_due(draft, operation) else {
+            let Some(end) = verdict_due(draft, operation.started, operation.deadline) else {
                 let because = Because::ViewPending(Which::Members);
                 return Some(super::inputs::meanwhile(draft, because, Wake::Never));
             };
@@ -136,11 +140,11 @@ fn is_overtaken(draft: &Draft<'_>, operation: &Operation) -> bool {
 }
 
 /// When "not ready" becomes "failed"; `None` while a view that the judgement needs is not live.
-fn verdict_due(draft: &Draft<'_>, operation: &Operation) -> Option<Timestamp> {
+pub(super) fn verdict_due(draft: &Draft<'_>, started: Timestamp, deadline: Timestamp) -> Option<Timestamp> {
     let timeout = SignedDuration::try_from(draft.policy.timeout.as_std()).ok()?;
     let since = draft.snapshot.health.live_since?;
     let observed = since.checked_add(FRESH_OBSERVATION.min(timeout)).ok()?;
-    Some(if since <= operation.started { operation.deadline } else { operation.deadline.max(observed) })
+    Some(if since <= started { deadline } else { deadline.max(observed) })
 }
 
 fn reject(draft: &mut Draft<'_>, operation: &Operation, fault: Fault, why: String) {

@@ -37,7 +37,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let clean = draft.policy.install_failure == InstallFailure::Uninstall
         && kind == OperationKind::Install
         && newest.is_some_and(|newest| newest.status == RecordStatus::Failed)
-        && draft.records().is_some_and(|records| !records.iter().any(Record::is_verified));
+        && draft.records().is_some_and(|records| !records.were_adopted() && !records.iter().any(Record::is_verified));
     let torn = newest.is_some_and(|newest| newest.status == RecordStatus::Uninstalling);
     let kind = if clean || torn { OperationKind::Uninstall } else { kind };
     Some(draft.launch(kind, cause, priority, None))

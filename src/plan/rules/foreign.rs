@@ -8,7 +8,8 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{
-        Deployed, Failures, ForeignAction, Health, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
+        Adopt, Deployed, Failures, ForeignAction, Health, HistoryResult, OperationKind, Quarantined, Record,
+        RecordStatus,
     },
     types::{Duration, ReleaseDigest},
 };
@@ -81,7 +82,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     };
     let revision = newest.revision;
-    if !draft.ever_ours() {
+    if !draft.ever_ours() && draft.policy.adopt == Adopt::Never {
         return Decision::idle(Because::NotOurs { revision });
     }
     if let Some(stale) = at_work(draft, newest) {

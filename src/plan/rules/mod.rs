@@ -1,5 +1,6 @@
 //! The rules, most pressing first; one file each.
 
+mod adoption;
 mod attempt;
 mod definitions;
 mod deletion;
@@ -86,9 +87,15 @@ pub const RULES: &[Rule] = &[
         decide: standing::suspended,
     },
     Rule {
+        name: "adoption",
+        situation: "somebody else made the release and spec.adopt allows to take it over, or it was just taken over",
+        action: "compare it with what is declared, and put our labels on its newest record; look whether that revision is good, so that it is a way back; then go on as with any other",
+        decide: adoption::decide,
+    },
+    Rule {
         name: "foreign",
         situation: "the newest revision was not made by this object",
-        action: "a release that was never ours is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for",
+        action: "a release that is not ours and is not to be adopted is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for",
         decide: foreign::decide,
     },
     Rule {

@@ -17,6 +17,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let newest = draft.newest()?;
+    if newest.is_adopted() {
+        // Not put there by us: what was tried before it was another release.
+        return None;
+    }
     let bad = bad_upgrade(draft);
     // What our own upgrade left is kept where that is asked for; what somebody else put in its place is not.
     let keeps = draft.policy.upgrade_failure == UpgradeFailure::Keep;

@@ -20,10 +20,10 @@ pub(super) fn reached<'d>(draft: &Draft<'d>) -> Option<(&'d Record, &'d Inputs)>
 /// marked before anything else is done, because helm could prune what is not known to be the way back.
 pub(super) fn unmarked(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.at_good().filter(|newest| !newest.is_verified())?;
-    draft.digest_of(newest)?;
     let revision = newest.revision;
     let judged = draft.entry_of(newest).is_some_and(|entry| entry.result == HistoryResult::Succeeded);
     if !judged {
+        draft.digest_of(newest)?;
         if let Some(first) = draft.take_inventory(revision, here(draft)) {
             return Some(first);
         }
@@ -64,7 +64,9 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 
 /// Deployed, and its attempt was judged bad: watched on.
 fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<Decision> {
-    let first = draft.memory.deployed.is_none() && !draft.records()?.iter().any(Record::is_verified);
+    let records = draft.records()?;
+    let made_by_us = !records.were_adopted();
+    let first = draft.memory.deployed.is_none() && made_by_us && !records.iter().any(Record::is_verified);
     match draft.health() {
         Health::Healthy if testing::have_failed(draft) && first && reinstalls(draft) => {
             let why = draft.last_failure();
@@ -73,6 +75,9 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
         Health::Healthy if testing::are_due(draft, newest.revision) => testing::again(draft, newest, label),
         Health::Healthy => Some(draft.accept(newest.revision, None)),
         Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Failed { member, why } | Health::Progressing { member, why } if newest.is_adopted() => {
+            Decision::idle(Because::Unhealthy { label, member: member.clone(), why: why.clone() })
+        }
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             let why = match &draft.memory.failures.last {
                 Some(last) => last.message.as_str().into(),

@@ -10,9 +10,10 @@ use crate::{
     api::HelmReleaseStatus,
     plan::{Action, Because, Note, Plan, Wake, check, plan},
     release::{
-        Claim, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health, HealthView, Inputs, InputsView,
-        Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus,
-        Records, Snapshot, Spec, TestRun, View, Why, rollback_told_by, unlocked_description,
+        Claim, Compared, Comparison, Difference, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health,
+        HealthView, Inputs, InputsView, Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload,
+        Policy, Record, RecordStatus, Records, Snapshot, Spec, TestRun, View, Why, rollback_told_by,
+        unlocked_description,
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
@@ -68,6 +69,7 @@ fn payload_of(revision: &Revision) -> Payload {
         version: inputs(revision.colour).version,
         app_version: revision.colour.into(),
         members: vec![member()],
+        comparison: None,
     }
 }
 
@@ -191,6 +193,7 @@ impl World {
                 hooks: crate::release::HooksPolicy::default(),
                 test: crate::release::TestPolicy::default(),
                 deletion: crate::api::DeletionPolicy::Uninstall,
+                adopt: crate::api::Adopt::Never,
             },
             invalid: false,
             claim: Claim::Ours,
@@ -302,6 +305,19 @@ impl World {
             Action::Inspect { revision } => {
                 let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
                 self.payload = Some(payload_of(found));
+            }
+            Action::Compare { revision } => {
+                let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
+                let parts = vec![Difference::Values];
+                let result = if found.colour == self.want { Compared::Equal } else { Compared::Differs(parts) };
+                let comparison = Comparison { digest: digest(self.want), resource_version: "1".into(), result };
+                self.payload = Some(Payload { comparison: Some(Box::new(comparison)), ..payload_of(found) });
+            }
+            Action::Adopt { revision, digest, .. } => {
+                let (owner, digest) = (owner(), digest.clone());
+                let record = self.record(*revision);
+                (record.owner, record.digest) = (Some(owner), digest);
+                (record.stamp, record.adopted) = (Some(*revision), Some(*revision));
             }
             Action::Ask(_) => self.flight = Flight::Queued,
             Action::Withdraw | Action::Acknowledge { .. } => self.flight = Flight::Idle,

@@ -1,5 +1,6 @@
 //! Releases followed from pass to pass: what helm is run for, and where it comes to rest.
 
+mod adoption;
 mod attempts;
 mod people;
 mod recovery;

@@ -3,13 +3,16 @@
 use std::io::Write as _;
 
 use semver::Version;
+use serde_json::json;
 use tar::EntryType;
 
 use super::scenery::{Member, chart_yaml, file, special, tgz, unicorn};
 use crate::{
+    release::{ChartContent, Difference},
     sources::{
         SourceSettings,
         archive::{Allowance, Flaw},
+        content::content,
         facts::{ChartFacts, crd_files, inspect},
     },
     types::ChartName,
@@ -54,6 +57,39 @@ fn hooks_and_crds_are_found_in_packed_subcharts() {
     assert_eq!(files.len(), 1);
     assert_eq!(files[0].path, "charts/db-1.0.0.tgz/crds/x.yaml");
     assert_eq!(files[0].content, b"kind: CustomResourceDefinition");
+}
+
+#[test]
+fn content_is_sorted_as_helm_sorts_it() {
+    let read = |members: Vec<Member>| {
+        let all: Vec<_> = std::iter::once(chart_yaml("unicorn", "1.0.0")).chain(members).collect();
+        content(&tgz(&all)[..], allowance()).unwrap()
+    };
+    let mut by_hand = ChartContent::default();
+    by_hand.about(&json!({"name": "unicorn", "version": "1.0.0", "apiVersion": "v2", "appVersion": "pink"}));
+    by_hand.defaults(&json!({"on": true, "mode": 511, "tag": null}));
+    by_hand.template("templates/a.yaml", b"a");
+    by_hand.file("README.md", b"b");
+    by_hand.file("crds/x.yaml", b"c");
+    let members = || {
+        vec![
+            file("unicorn/values.yaml", "\"on\": yes\nmode: 0777\ntag:\n"),
+            file("unicorn/templates/a.yaml", "a"),
+            file("unicorn/README.md", "b"),
+            file("unicorn/crds/x.yaml", "c"),
+            file("unicorn/Chart.lock", "is not compared"),
+        ]
+    };
+    assert_eq!(read(members()).differences(&by_hand), []);
+    for subchart in ["charts/db/Chart.yaml", "requirements.yaml"] {
+        let mut more = members();
+        more.push(file(&format!("unicorn/{subchart}"), "name: db"));
+        let with = read(more);
+        assert_eq!(with.differences(&by_hand), [Difference::Subcharts], "{subchart}");
+    }
+    let not_read = tgz(&[chart_yaml("unicorn", "1.0.0"), file("unicorn/values.yaml", "password: [hunter2")]);
+    let Flaw(why) = content(&not_read[..], allowance()).unwrap_err();
+    assert_eq!(why, "values.yaml is not read as YAML");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod look;
 mod play;
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -188,8 +188,13 @@ impl<'a> Scenario<'a> {
     }
 
     pub(crate) fn try_helm(&self, arguments: &[&str]) -> Result<String, Failure> {
+        self.try_helm_of(&self.land.helm, arguments)
+    }
+
+    /// The same with another helm.
+    pub(crate) fn try_helm_of(&self, program: &Path, arguments: &[&str]) -> Result<String, Failure> {
         let home = self.path("person");
-        let mut helm = Command::new(&self.land.helm);
+        let mut helm = Command::new(program);
         helm.env("KUBECONFIG", self.land.sandbox.kubeconfig_path()).env("HELM_CACHE_HOME", &home);
         helm.env("HELM_CONFIG_HOME", &home).env("HELM_DATA_HOME", &home);
         let output = helm.args(arguments).args(["--namespace", &self.namespace]).output()?;

@@ -1,5 +1,5 @@
-//! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [stamp=N] [age=5m] [stranger]`, an
-//! operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
+//! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [adopted] [of=NAME] [stamp=N] [age=5m]
+//! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs | Refused`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
 //! a quarantine `COLOUR REASON`, what is deployed `REVISION COLOUR`; a moment is told from now: `+10s`, `-5m`.
 
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +51,14 @@ pub(super) fn spell_out(mut case: Value) -> Value {
     }
     if let Some(payload) = case.get_mut("payload").filter(|payload| payload.is_object()) {
         payload["members"] = json!([member()]);
+        if let Some((colour, result)) = payload["comparison"].as_str().and_then(|told| told.split_once(' ')) {
+            let result = match result {
+                "Differs" => json!({"Differs": ["Values"]}),
+                "Refused" => json!({"Refused": {"why": "forbidden", "at": "-1m"}}),
+                other => json!(other),
+            };
+            payload["comparison"] = json!({"digest": known(colour).digest, "resourceVersion": "7", "result": result});
+        }
     }
     moments(&mut case);
     case
@@ -84,10 +92,12 @@ fn record(line: &str) -> Value {
     let age = moment(&format!("-{}", flag(&words, "age").unwrap_or("1m"))).unwrap();
     let mut record = json!({"revision": revision, "status": words[1], "written": age.as_second()});
     if !words.contains(&"stranger") {
-        record["digest"] = json!(known(words[2]).digest);
-        record["owner"] = json!(OwnerId::of(&ObjectKey::new("apps", "unicorn")));
+        record["digest"] = if words[2] == "-" { Value::Null } else { json!(known(words[2]).digest) };
+        record["owner"] = json!(OwnerId::of(&ObjectKey::new("apps", flag(&words, "of").unwrap_or("unicorn"))));
         record["stamp"] = json!(flag(&words, "stamp").map_or(revision, |stamp| stamp.parse().unwrap()));
-        record["verified"] = if words.contains(&"verified") { record["stamp"].clone() } else { Value::Null };
+        for mark in ["verified", "adopted"].iter().filter(|mark| words.contains(mark)) {
+            record[*mark] = record["stamp"].clone();
+        }
     }
     record
 }

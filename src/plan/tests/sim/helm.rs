@@ -71,6 +71,7 @@ impl World {
             // Both copied from the revision before, as helm does with every label that it is not given anew.
             verified: self.newest().and_then(|newest| newest.record.verified),
             cleared: self.newest().and_then(|newest| newest.record.cleared),
+            adopted: self.newest().and_then(|newest| newest.record.adopted),
             written: 0,
         };
         match operation.kind {
@@ -176,7 +177,7 @@ impl World {
             ended,
             waited: Duration::ZERO,
             records: Some(self.records()),
-            payload: self.newest().map(payload_of),
+            payload: self.newest().map(|newest| Box::new(payload_of(newest))),
             awaited: None,
             left_over: Vec::new(),
             definitions: Vec::new(),

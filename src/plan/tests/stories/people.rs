@@ -382,6 +382,7 @@ fn a_release_of_somebody_else_is_refused() {
         stamp: None,
         verified: None,
         cleared: None,
+        adopted: None,
         written: 0,
     };
     world.revisions.push(Revision { record, colour: "alien", description: "Install complete".into() });
