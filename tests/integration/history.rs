@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use helm_release_operator::api::{HistoryResult, OperationKind};
+use helm_release_operator::release::Cause;
 use sandbox::Repository;
 use sandbox::proxy::{Action, RequestInfo, Rule, Verb};
 use serde_json::{Value, json};
@@ -108,8 +109,10 @@ fn each_attempt_is_told_with_its_cause(s: &Scenario<'_>) {
     s.helm(&["uninstall", "a"]);
     let object = s.until("a", "installed again", |object| {
         let last = object.status.as_ref().and_then(|status| status.history.last());
-        last.is_some_and(|last| last.action == OperationKind::Install && last.result == HistoryResult::Succeeded)
-            && s.revisions("a").first().is_some_and(|first| first.number == 1 && first.verified)
+        last.is_some_and(|last| {
+            (last.action, last.result, &*last.cause)
+                == (OperationKind::Install, HistoryResult::Succeeded, Cause::External.as_str())
+        })
     });
     let told = object.status.unwrap().history;
     let told: Vec<_> = told.iter().map(|one| (one.revision, one.action, &*one.version, &*one.cause)).collect();
