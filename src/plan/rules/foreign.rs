@@ -201,12 +201,16 @@ fn rolled_away_from(draft: &Draft<'_>, revision: u32, there: Option<&ReleaseDige
     });
     let good = memory.deployed.as_ref().filter(|good| good.revision < revision);
     let good = good.and_then(|good| Some((good.revision, good.digest.as_ref()?)));
-    let left = ours.into_iter().chain(good).max_by_key(|(revision, _)| *revision).map(|(_, digest)| digest);
-    let last =
-        memory.attempts().rev().find(|entry| matches!(entry.action, OperationKind::Install | OperationKind::Upgrade));
-    let tried = last.and_then(|entry| entry.digest.as_ref());
-    let desired = memory.desired.as_ref().map(|desired| &desired.digest).filter(|desired| tried == Some(*desired));
-    let mut away: Vec<&ReleaseDigest> = left.into_iter().chain(desired).filter(|left| Some(*left) != there).collect();
-    away.dedup();
-    away.into_iter().map(|digest| (digest.clone(), draft.describe(revision, Some(digest)).version)).collect()
+    let left = ours.into_iter().chain(good).max_by_key(|(revision, _)| *revision);
+    let last = memory
+        .attempts()
+        .rev()
+        .find(|entry| matches!(entry.action, OperationKind::Install | OperationKind::Upgrade))
+        .and_then(|entry| Some((entry.revision, entry.digest.as_ref()?)));
+    let desired = memory.desired.as_ref().map(|desired| &desired.digest);
+    let tried = last.filter(|(_, digest)| desired == Some(*digest));
+    let mut away: Vec<(u32, &ReleaseDigest)> =
+        left.into_iter().chain(tried).filter(|(_, digest)| Some(*digest) != there).collect();
+    away.dedup_by_key(|(_, digest)| *digest);
+    away.into_iter().map(|(of, digest)| (digest.clone(), draft.describe(of, Some(digest)).version)).collect()
 }

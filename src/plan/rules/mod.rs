@@ -95,7 +95,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "foreign",
         situation: "the newest revision was not made by this object",
-        action: "a release that is not ours and is not to be adopted is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for",
+        action: "a release that is not ours and is not to be adopted is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for, and the record of a dead one unlocked",
         decide: foreign::decide,
     },
     Rule {

@@ -144,8 +144,8 @@ fn a_manual_rollback_from_an_attempt_that_is_judged_rejects_that_attempt() {
         }
         world.manual_rollback(2, RecordStatus::Deployed);
         let because = rests_after(&mut world, &[vec![(Upgrade, Some("red"))], runs].concat());
-        assert!(world.memory.quarantine_of(&digest("red")).is_some_and(|q| q.is_by_user()), "{because:?}");
-        assert_eq!(world.memory.quarantined.len(), 1);
+        let held: Vec<_> = world.memory.quarantined.iter().map(|q| (&q.digest, &*q.version, q.is_by_user())).collect();
+        assert_eq!(held, [(&digest("red"), "4.0.0", true)], "{because:?}");
     }
 }
 
