@@ -58,6 +58,18 @@ impl Behaviour {
     }
 }
 
+/// How the test of a version of the chart turns out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    Absent,
+    Passes,
+    Fails,
+    /// The first run on a release that comes to its end fails, every other passes.
+    FailsOnce,
+    /// Does not end by itself.
+    Hangs,
+}
+
 /// Something that happens.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -108,6 +120,7 @@ pub struct Settings {
     /// When nothing happens any more.
     pub quiet: Duration,
     pub behaviours: BTreeMap<String, Behaviour>,
+    pub tests: BTreeMap<String, Test>,
     /// When a version gets into the repository, where it is not there from the beginning.
     pub published: BTreeMap<String, Duration>,
     pub objects: Vec<Declared>,
@@ -121,6 +134,10 @@ impl Settings {
         self.behaviours.get(version).copied().unwrap_or(Behaviour::Template)
     }
 
+    pub fn test(&self, version: &str) -> Test {
+        self.tests.get(version).copied().unwrap_or(Test::Absent)
+    }
+
     pub fn generate(seed: u64, lag: Duration) -> Self {
         let mut rng = Rng::new(seed, 1);
         let rough = rng.range(0, 3);
@@ -130,6 +147,7 @@ impl Settings {
         let last = events.last().map_or(Duration::ZERO, |(at, _)| *at);
         let quiet = last + Duration::from_secs(rng.range(1, 60));
         let published = inputs(&mut Rng::new(seed, 4), &mut objects, &mut events, last);
+        let tests = tests(&mut Rng::new(seed, 5), &mut objects);
         Self {
             seed,
             lag,
@@ -140,6 +158,7 @@ impl Settings {
             heals: quiet + Duration::from_secs(rng.range(0, 1200)),
             quiet,
             behaviours,
+            tests,
             published,
             objects,
             events,
@@ -166,6 +185,25 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
         all.insert(format!("1.{minor}.0"), behaviour);
     }
     all
+}
+
+/// Of all objects alike: whether a revision was tested must not depend on which of its claimants deployed it.
+fn tests(rng: &mut Rng, objects: &mut [Declared]) -> BTreeMap<String, Test> {
+    if !rng.per_mille(350) {
+        return BTreeMap::new();
+    }
+    let ignored = rng.per_mille(150);
+    for object in objects {
+        object.spec["test"] = json!({ "enabled": true, "ignoreFailures": ignored });
+    }
+    let test = |rng: &mut Rng| match rng.range(0, 10) {
+        0..=3 => Test::Passes,
+        4 => Test::Absent,
+        5 | 6 => Test::Fails,
+        7 | 8 => Test::FailsOnce,
+        _ => Test::Hangs,
+    };
+    (0..6).map(|minor| (format!("1.{minor}.0"), test(rng))).collect()
 }
 
 fn objects(rng: &mut Rng) -> Vec<Declared> {
