@@ -9,7 +9,7 @@ use crate::{
     charts::{satisfies, wanted},
     ledger::claimants,
     records::{Phase, Record, history},
-    scenario::{Behaviour, Test},
+    scenario::Test,
     story::after,
     workloads,
     world::{Kind, Name, Object, World},
@@ -229,7 +229,7 @@ fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) ->
     if workloads::version(world, release).as_deref() != Some(&*wanted) {
         return Some(format!("the Deployment runs {:?}", workloads::version(world, release)));
     }
-    if !workloads::is_healthy(world, release) && world.settings.behaviour(&wanted) != (Behaviour::Never) {
+    if !workloads::is_healthy(world, release) && !world.settings.behaviour(&wanted).is_never_ready() {
         return Some("the Deployment is not healthy".to_owned());
     }
     // What a person went back to is taken as it is.

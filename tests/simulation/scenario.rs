@@ -28,9 +28,15 @@ pub enum Behaviour {
         every: u64,
         times: u32,
     },
-    /// Kept from getting ready by something outside, until that passes.
+    /// Kept from getting ready by something outside, until that passes: no pod is made, none finds a node, or its
+    /// image cannot be had.
     Outside,
+    Unschedulable,
+    Registry,
     Never,
+    /// Its image does not exist.
+    NoImage,
+    Crashing,
     /// Its own controller gives it up.
     Stuck {
         known: u64,
@@ -49,12 +55,22 @@ impl Behaviour {
 
     /// Good in the end, if only it is deployed.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::Outside)
+        matches!(self, Self::Good { .. } | Self::Hooks { .. }) || self.is_kept_by_others()
+    }
+
+    /// Not ready for as long as something outside lasts.
+    pub fn is_kept_by_others(self) -> bool {
+        matches!(self, Self::Outside | Self::Unschedulable | Self::Registry)
+    }
+
+    /// Never gets ready.
+    pub fn is_never_ready(self) -> bool {
+        matches!(self, Self::Never | Self::NoImage | Self::Crashing)
     }
 
     /// Bad, and nobody else's fault.
     pub fn is_bad_by_itself(self) -> bool {
-        matches!(self, Self::Never | Self::Stuck { .. } | Self::Invalid | Self::HookFails)
+        self.is_never_ready() || matches!(self, Self::Stuck { .. } | Self::Invalid | Self::HookFails)
     }
 }
 
@@ -175,8 +191,10 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
             5 => Behaviour::Hooks { ready: rng.range(100, 9000) },
             6 => Behaviour::Late { ready: rng.range(700_000, 900_000) },
             7 => Behaviour::Flapping { every: rng.range(500, 20_000), times: u32::try_from(rng.range(1, 4)).unwrap() },
-            8 | 9 => Behaviour::Outside,
-            10 | 11 => Behaviour::Never,
+            8 => Behaviour::Outside,
+            9 => *rng.pick(&[Behaviour::Unschedulable, Behaviour::Registry]),
+            10 => Behaviour::Never,
+            11 => *rng.pick(&[Behaviour::NoImage, Behaviour::Crashing]),
             12 => Behaviour::Stuck { known: rng.range(1000, 30_000) },
             13 => Behaviour::Template,
             14 => Behaviour::Invalid,
