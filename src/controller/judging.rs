@@ -28,9 +28,13 @@ impl Judging {
     /// a verdict may still be good without anybody having looked at a pod.
     pub fn follow(&self, live: &LiveIndex, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Spec::Valid(policy), true) = (&snapshot.spec, needed(plan)) else {
-            held.remove(key);
-            return None;
+        let policy = match (&snapshot.spec, interest(plan)) {
+            (Spec::Valid(policy), Interest::Some) => policy,
+            (Spec::Valid(_), Interest::Unknown) => return None,
+            (Spec::Valid(_), Interest::None) | (Spec::Invalid { .. }, _) => {
+                held.remove(key);
+                return None;
+            }
         };
         if let Some(operation) = &plan.memory.operation
             && !held.contains_key(key)
@@ -55,11 +59,46 @@ impl Judging {
     }
 }
 
-/// An attempt is under way, or something is not as it should be and may recover.
-fn needed(plan: &Plan) -> bool {
+/// Whether anybody asks what the pods say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    Some,
+    /// To be told by the pass that follows. Whoever let go for that long would say less, and soon the same again.
+    Unknown,
+    None,
+}
+
+/// There is some while an attempt is under way, or something is not as it should be and may recover.
+fn interest(plan: &Plan) -> Interest {
     let troubled = matches!(
         plan.because,
         Because::Judging { .. } | Because::Unhealthy { .. } | Because::AttemptFailed { next: Next::Watching, .. }
     );
-    troubled || plan.memory.operation.is_some()
+    match (troubled || plan.memory.operation.is_some(), &plan.because) {
+        (true, _) => Interest::Some,
+        (false, Because::Looking) => Interest::Unknown,
+        (false, _) => Interest::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::{Action, Wake},
+        release::Memory,
+    };
+
+    fn plan(because: Because) -> Plan {
+        Plan { action: Action::Idle, memory: Memory::default(), because, notes: Vec::new(), wake: Wake::Never }
+    }
+
+    #[test]
+    fn a_look_at_the_inputs_neither_opens_nor_ends_the_watch_of_pods() {
+        let good = Because::Good { revision: 1, label: "pink".into() };
+        let bad =
+            Because::Judging { label: "pink".into(), until: jiff::Timestamp::UNIX_EPOCH, member: None, why: None };
+        let interests = [Because::Looking, good, bad].map(|because| interest(&plan(because)));
+        assert_eq!(interests, [Interest::Unknown, Interest::None, Interest::Some]);
+    }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     process::{Cut, Process, error},
-    records::{Record, history, prune},
-    scenario::Behaviour,
+    records::{Phase, Record, history, prune},
+    scenario::{Behaviour, Test},
     workloads,
 };
 
@@ -17,7 +17,7 @@ pub enum Command {
     Install { version: String, config: Value, labels: BTreeMap<String, String>, replace: bool },
     Upgrade { version: String, config: Value, labels: BTreeMap<String, String>, history_max: u32 },
     Rollback { to: u32, history_max: u32 },
-    Test,
+    Test { within: Duration },
     Uninstall,
 }
 
@@ -27,7 +27,7 @@ impl Command {
             Self::Install { .. } => "Install",
             Self::Upgrade { .. } => "Upgrade",
             Self::Rollback { .. } => "Rollback",
-            Self::Test => "Test",
+            Self::Test { .. } => "Test",
             Self::Uninstall => "Uninstall",
         }
     }
@@ -46,8 +46,7 @@ pub async fn execute(process: &mut Process, command: &Command, wait: Option<Dura
             deploy(process, next, Some(current), "pending-upgrade", *history_max, wait).await
         }
         Command::Rollback { to, history_max } => roll_back(process, *to, *history_max).await,
-        // The model's charts have no tests: helm looks, and ends.
-        Command::Test => process.work(50, 3000).await,
+        Command::Test { within } => test(process, *within).await,
         Command::Uninstall => uninstall(process).await,
     }
 }
@@ -68,6 +67,7 @@ fn fresh(process: &Process, revision: u32, version: &str, config: &Value, labels
         version: version.to_owned(),
         config: config.clone(),
         hooks: behaviour.has_hooks(),
+        test: (process.world.settings.test(version) != Test::Absent).then_some(Phase::Unknown),
         labels,
         objects: workloads::objects(&process.release.1, version),
     }
@@ -229,6 +229,42 @@ async fn roll_back(process: &mut Process, to: u32, history_max: u32) -> Result<(
     }
     let description = next.description.clone();
     next.update(&world, &release, "deployed", &description);
+    Ok(())
+}
+
+/// Runs the test of the newest revision. The record is written before and after, as it was when it was read; told to
+/// end, helm dies on the spot.
+async fn test(process: &mut Process, within: Duration) -> Result<(), Cut> {
+    let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
+    let Some(mut last) = history(&world, &release).pop() else { return error("release: not found") };
+    if last.test.is_none() {
+        return process.work(50, 300).await;
+    }
+    last.note(&world, &release, Phase::Running);
+    match trial(process, &last.version, within).await {
+        Ok(()) => last.note(&world, &release, Phase::Succeeded),
+        Err(Cut::Error { text, silent }) => {
+            if !silent {
+                last.note(&world, &release, Phase::Failed);
+            }
+            return Err(Cut::Error { text, silent });
+        }
+        Err(cut @ (Cut::Dead { .. } | Cut::Told { .. })) => return Err(cut),
+    }
+    Ok(())
+}
+
+async fn trial(process: &mut Process, version: &str, within: Duration) -> Result<(), Cut> {
+    let test = process.world.settings.test(version);
+    if test == Test::Hangs {
+        process.wait(within).await?;
+        return error("timed out waiting for the condition");
+    }
+    process.work(300, 9000).await?;
+    let first = process.world.lock().ledger.tested(&process.release, version);
+    if test == Test::Fails || (test == Test::FailsOnce && first) {
+        return error("pod check failed");
+    }
     Ok(())
 }
 

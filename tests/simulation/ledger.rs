@@ -26,6 +26,8 @@ const DIGEST: &str = "helmrelease.dev/digest";
 pub struct Ledger {
     /// Attempts at a digest that were bad by its own fault.
     bad: BTreeMap<(Name, String), u32>,
+    /// Versions whose test has come to an end, with the release.
+    tested: BTreeSet<(Name, String)>,
     /// Ends of the operator: each may have lost count of one attempt.
     crashes: u32,
     /// How many of them were before inputs changed.
@@ -55,6 +57,11 @@ impl Ledger {
         if self.under_way.contains(release) {
             self.of_before.insert(release.clone());
         }
+    }
+
+    /// Notes an end of the test of a version; true for the first on a release.
+    pub fn tested(&mut self, release: &Name, version: &str) -> bool {
+        self.tested.insert((release.clone(), version.to_owned()))
     }
 
     pub fn crashed(&mut self) {
@@ -136,7 +143,7 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
                 world.wrong(format_args!("rollback of {} to v{to}, which was not verified", release.1));
             }
         }
-        Command::Install { .. } | Command::Upgrade { .. } | Command::Test => {}
+        Command::Install { .. } | Command::Upgrade { .. } | Command::Test { .. } => {}
     }
 }
 
@@ -151,21 +158,38 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
         let retries = u32::try_from(retries.unwrap_or(1)).unwrap_or(u32::MAX);
         (retries, state.ledger.of_before.remove(release))
     };
-    let Command::Upgrade { version, labels, .. } = command else { return };
-    let own = world.settings.behaviour(version).is_bad_by_itself();
-    let counted = matches!(end, Ok(()) | Err(Cut::Error { .. })) && !doomed;
-    let digest = labels.get(DIGEST).cloned().unwrap_or_default();
-    let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
-    // helm may have been kept out by somebody else's lock.
-    let wrote = |record: &Record| record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest);
-    if of_before || !own || !counted || !history(world, release).iter().any(wrote) {
+    if of_before || doomed || !matches!(end, Ok(()) | Err(Cut::Error { .. })) {
         return;
     }
+    let records = history(world, release);
+    match command {
+        Command::Upgrade { version, labels, .. } => {
+            let digest = labels.get(DIGEST).cloned().unwrap_or_default();
+            let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
+            // helm may have been kept out by somebody else's lock.
+            let wrote = |record: &Record| record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest);
+            if world.settings.behaviour(version).is_bad_by_itself() && records.iter().any(wrote) {
+                count(world, release, (version, &digest), retries);
+            }
+        }
+        // Of a first install there is no end to tests.
+        Command::Test { .. } if end.is_err() && records.iter().any(Record::is_verified) => {
+            let tested = records.last().filter(|last| last.status == "deployed" && last.test.is_some());
+            if let Some((last, digest)) = tested.and_then(|last| Some((last, last.labels.get(DIGEST)?))) {
+                count(world, release, (&last.version, digest), retries);
+            }
+        }
+        Command::Test { .. } | Command::Install { .. } | Command::Rollback { .. } | Command::Uninstall => {}
+    }
+}
+
+/// An attempt that was bad by its own fault.
+fn count(world: &World, release: &Name, (version, digest): (&str, &str), retries: u32) {
     let over = {
         let mut state = world.lock();
         let before = state.ledger.crashes_before.get(release).copied().unwrap_or_default();
         let allowed = retries + 1 + state.ledger.crashes - before;
-        let count = state.ledger.bad.entry((release.clone(), digest.clone())).or_default();
+        let count = state.ledger.bad.entry((release.clone(), digest.to_owned())).or_default();
         *count += 1;
         (*count > allowed).then_some((*count, allowed))
     };

@@ -8,8 +8,8 @@ use tokio::time::sleep_until;
 use crate::{
     charts::{satisfies, wanted},
     ledger::claimants,
-    records::{Record, history},
-    scenario::Behaviour,
+    records::{Phase, Record, history},
+    scenario::Test,
     story::after,
     workloads,
     world::{Kind, Name, Object, World},
@@ -105,6 +105,30 @@ pub fn said(world: &World, object: &Object) {
         let wanted = &object["spec"]["releaseVersion"];
         world.wrong(format_args!("{} is said to be ready at {wanted}, and {there} is deployed", release.1));
     }
+    let untested = deployed.filter(|record| tests_count(object) && !has_passed(record));
+    if let Some(record) = untested.filter(|_| !meddled) {
+        world.wrong(format_args!("{} is said to be ready, and its test is {:?}", release.1, record.test));
+    }
+}
+
+/// Whether a test that fails makes a version bad.
+fn tests_count(object: &Value) -> bool {
+    object["spec"]["test"]["enabled"] == true && object["spec"]["test"]["ignoreFailures"] != true
+}
+
+fn has_passed(record: &Record) -> bool {
+    matches!(record.test, None | Some(Phase::Succeeded))
+}
+
+/// Whether the test of a version can be what keeps it from being deployed.
+fn fails_its_test(world: &World, object: &Value, version: &str) -> bool {
+    let bad = match world.settings.test(version) {
+        Test::Absent | Test::Passes => false,
+        Test::Fails | Test::Hangs => true,
+        // Its attempts may be used up by then.
+        Test::FailsOnce => object["spec"]["upgrade"]["retries"] == 0 || !world.settings.behaviour(version).is_good(),
+    };
+    bad && tests_count(object)
 }
 
 fn complaints(world: &World) -> Vec<String> {
@@ -164,19 +188,22 @@ fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> 
     drop(state);
     let version = wanted(world, object);
     let behaviour = world.settings.behaviour(&version);
+    let fails_test = fails_its_test(world, object, &version);
+    let is_good = behaviour.is_good() && !fails_test;
     let justified = match reason {
         "ClaimedByAnother" => contested,
         "ValuesUnavailable" => values(world, object).is_none(),
         "RolledBackByUser" => by_hand || tangled,
         "NotOurs" => (meddled || contested) && !adopts(object),
-        "InstallFailed" | "UpgradeFailed" => !behaviour.is_good() || tangled,
-        "RolledBack" => (!behaviour.is_good() || tangled || just_missed) && back_at_good(world, release, records),
-        // A person went back to it, or damaged what the operator went back to.
-        // Or it was taken over as it was.
-        "Unhealthy" => tangled || ((by_hand || adopts(object)) && !behaviour.is_good()),
+        "InstallFailed" | "UpgradeFailed" => !is_good || tangled,
+        "TestFailed" => fails_test || tangled,
+        "RolledBack" => (!is_good || tangled || just_missed) && back_at_good(world, object, release, records),
+        // A person went back to it, or damaged what the operator went back to, or it was taken over as it was.
+        "Unhealthy" => tangled || ((by_hand || adopts(object)) && !is_good),
         _ => false,
     };
-    (!justified).then(|| format!("{} at {version}, which is {behaviour:?}", says()))
+    let test = world.settings.test(&version);
+    (!justified).then(|| format!("{} at {version}, which is {behaviour:?} and whose test is {test:?}", says()))
 }
 
 /// What others have made is to be taken over.
@@ -184,11 +211,13 @@ pub fn adopts(object: &Value) -> bool {
     object["spec"]["adopt"].as_str().is_some_and(|adopt| adopt != "Never")
 }
 
-fn back_at_good(world: &World, release: &Name, records: &[Record]) -> bool {
-    records
-        .last()
-        .is_some_and(|last| last.status == "deployed" && !world.settings.behaviour(&last.version).is_bad_by_itself())
-        && workloads::is_healthy(world, release)
+fn back_at_good(world: &World, object: &Object, release: &Name, records: &[Record]) -> bool {
+    let is_good = |last: &Record| {
+        last.status == "deployed"
+            && !world.settings.behaviour(&last.version).is_bad_by_itself()
+            && (!tests_count(object) || has_passed(last))
+    };
+    records.last().is_some_and(is_good) && workloads::is_healthy(world, release)
 }
 
 /// Why `Ready` is not the truth.
@@ -205,8 +234,13 @@ fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) ->
     if workloads::version(world, release).as_deref() != Some(&*wanted) {
         return Some(format!("the Deployment runs {:?}", workloads::version(world, release)));
     }
-    if !workloads::is_healthy(world, release) && world.settings.behaviour(&wanted) != (Behaviour::Never) {
+    if !workloads::is_healthy(world, release) && !world.settings.behaviour(&wanted).is_never_ready() {
         return Some("the Deployment is not healthy".to_owned());
+    }
+    // What a person went back to is taken as it is.
+    let by_hand = world.lock().ledger.rolled_back_by_hand.contains(release);
+    if tests_count(object) && !by_hand && !has_passed(last) {
+        return Some(format!("the test of v{} is {:?}", last.revision, last.test));
     }
     // A mark that was lost is made up for when the release is not suspended any more.
     if !last.is_verified() && object["spec"]["suspend"] != true {

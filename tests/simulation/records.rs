@@ -7,6 +7,31 @@ use serde_json::{Value, json};
 
 use crate::world::{Kind, Name, Refusal, World};
 
+/// How far the test of a chart has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Unknown,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+impl Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+        }
+    }
+
+    fn read(word: &str) -> Self {
+        let all = [Self::Running, Self::Succeeded, Self::Failed];
+        all.into_iter().find(|phase| phase.word() == word).unwrap_or(Self::Unknown)
+    }
+}
+
 /// A record as one helm process has it in memory. A write of it is the last that counts, whatever was changed since it
 /// was read.
 #[derive(Debug, Clone)]
@@ -17,6 +42,8 @@ pub struct Record {
     pub version: String,
     pub config: Value,
     pub hooks: bool,
+    /// Of the one test that the chart has, if it has any.
+    pub test: Option<Phase>,
     /// Labels that are not helm's own.
     pub labels: BTreeMap<String, String>,
     pub objects: Vec<(Kind, String)>,
@@ -44,11 +71,12 @@ impl Record {
             let (api_version, kind, _) = kind.names();
             format!("---\napiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
         });
-        let hooks = if self.hooks {
-            json!([{ "name": "migrate", "kind": "Job", "events": ["pre-install", "pre-upgrade"], "last_run": {} }])
-        } else {
-            json!([])
-        };
+        let hook =
+            json!({ "name": "migrate", "kind": "Job", "events": ["pre-install", "pre-upgrade"], "last_run": {} });
+        let test = self.test.map(|phase| {
+            json!({ "name": "check", "kind": "Pod", "events": ["test"], "last_run": { "phase": phase.word() } })
+        });
+        let hooks: Vec<Value> = self.hooks.then_some(hook).into_iter().chain(test).collect();
         let json = json!({
             "name": release.1, "namespace": release.0, "version": self.revision,
             "info": { "status": self.status, "description": self.description },
@@ -89,6 +117,13 @@ impl Record {
         });
     }
 
+    /// Writes how far the test has come, over whatever is there.
+    pub fn note(&mut self, world: &World, release: &Name, phase: Phase) {
+        self.test = Some(phase);
+        let (status, description) = (self.status.clone(), self.description.clone());
+        self.update(world, release, &status, &description);
+    }
+
     pub fn remove(&self, world: &World, release: &Name) {
         let _ = world.remove(Kind::Secret, &self.secret_name(release));
     }
@@ -109,13 +144,19 @@ impl Record {
             let kind = if field(document, "kind: ")? == "Deployment" { Kind::Deployment } else { Kind::ConfigMap };
             Some((kind, field(document, "name: ")?))
         });
+        let hooks = payload["hooks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_test = |hook: &Value| hook["events"][0] == "test";
         Some(Self {
             revision: text("version")?.parse().ok()?,
             status: payload["info"]["status"].as_str()?.to_owned(),
             description: payload["info"]["description"].as_str().unwrap_or_default().to_owned(),
             version: payload["chart"]["metadata"]["version"].as_str()?.to_owned(),
             config: payload["config"].clone(),
-            hooks: payload["hooks"].as_array().is_some_and(|hooks| !hooks.is_empty()),
+            hooks: hooks.iter().any(|hook| !is_test(hook)),
+            test: hooks
+                .iter()
+                .find(|hook| is_test(hook))
+                .map(|test| Phase::read(test["last_run"]["phase"].as_str().unwrap_or_default())),
             labels: labels
                 .iter()
                 .filter(|(key, _)| !OWN.contains(&&***key))

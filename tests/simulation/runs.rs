@@ -56,7 +56,7 @@ impl SimulatedHelm {
         let command = command(invocation);
         self.world.tell(format_args!("helm: {} {command:?} begins", release.1));
         crate::ledger::begins(&self.world, self.operator, &release, &command);
-        let in_order = matches!(command, Command::Install { .. } | Command::Upgrade { .. });
+        let in_order = !matches!(command, Command::Rollback { .. } | Command::Uninstall);
         let who = Who::Operator(self.operator);
         let mut process =
             Process::new(&self.world, who, release.clone(), stop.clone(), in_order, invocation.wall_clock);
@@ -67,7 +67,7 @@ impl SimulatedHelm {
         let prefix = match command {
             Command::Install { .. } => "INSTALLATION FAILED: ",
             Command::Upgrade { .. } => "UPGRADE FAILED: ",
-            Command::Rollback { .. } | Command::Test | Command::Uninstall => "",
+            Command::Rollback { .. } | Command::Test { .. } | Command::Uninstall => "",
         };
         match end {
             Ok(()) => ended(Exit::Code(0), ""),
@@ -97,7 +97,7 @@ fn command(invocation: &Invocation) -> Command {
             Command::Upgrade { version, config, labels, history_max }
         }
         helm::Command::Rollback { to, .. } => Command::Rollback { to: *to, history_max },
-        helm::Command::Test { .. } => Command::Test,
+        helm::Command::Test { .. } => Command::Test { within: invocation.timeout },
         helm::Command::Uninstall => Command::Uninstall,
     }
 }

@@ -28,9 +28,15 @@ pub enum Behaviour {
         every: u64,
         times: u32,
     },
-    /// Kept from getting ready by something outside, until that passes.
+    /// Kept from getting ready by something outside, until that passes: no pod is made, none finds a node, or its
+    /// image cannot be had.
     Outside,
+    Unschedulable,
+    Registry,
     Never,
+    /// Its image does not exist.
+    NoImage,
+    Crashing,
     /// Its own controller gives it up.
     Stuck {
         known: u64,
@@ -49,13 +55,35 @@ impl Behaviour {
 
     /// Good in the end, if only it is deployed.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::Outside)
+        matches!(self, Self::Good { .. } | Self::Hooks { .. }) || self.is_kept_by_others()
+    }
+
+    /// Not ready for as long as something outside lasts.
+    pub fn is_kept_by_others(self) -> bool {
+        matches!(self, Self::Outside | Self::Unschedulable | Self::Registry)
+    }
+
+    /// Never gets ready.
+    pub fn is_never_ready(self) -> bool {
+        matches!(self, Self::Never | Self::NoImage | Self::Crashing)
     }
 
     /// Bad, and nobody else's fault.
     pub fn is_bad_by_itself(self) -> bool {
-        matches!(self, Self::Never | Self::Stuck { .. } | Self::Invalid | Self::HookFails)
+        self.is_never_ready() || matches!(self, Self::Stuck { .. } | Self::Invalid | Self::HookFails)
     }
+}
+
+/// How the test of a version of the chart turns out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Test {
+    Absent,
+    Passes,
+    Fails,
+    /// The first run on a release that comes to its end fails, every other passes.
+    FailsOnce,
+    /// Does not end by itself.
+    Hangs,
 }
 
 /// Something that happens.
@@ -114,6 +142,7 @@ pub struct Settings {
     /// When nothing happens any more.
     pub quiet: Duration,
     pub behaviours: BTreeMap<String, Behaviour>,
+    pub tests: BTreeMap<String, Test>,
     /// When a version gets into the repository, where it is not there from the beginning.
     pub published: BTreeMap<String, Duration>,
     pub objects: Vec<Declared>,
@@ -127,6 +156,10 @@ impl Settings {
         self.behaviours.get(version).copied().unwrap_or(Behaviour::Template)
     }
 
+    pub fn test(&self, version: &str) -> Test {
+        self.tests.get(version).copied().unwrap_or(Test::Absent)
+    }
+
     pub fn generate(seed: u64, lag: Duration) -> Self {
         let mut rng = Rng::new(seed, 1);
         let rough = rng.range(0, 3);
@@ -137,6 +170,7 @@ impl Settings {
         let last = events.last().map_or(Duration::ZERO, |(at, _)| *at);
         let quiet = last + Duration::from_secs(rng.range(1, 60));
         let published = inputs(&mut Rng::new(seed, 4), &mut objects, &mut events, last);
+        let tests = tests(&mut Rng::new(seed, 5), &mut objects);
         Self {
             seed,
             lag,
@@ -147,6 +181,7 @@ impl Settings {
             heals: quiet + Duration::from_secs(rng.range(0, 1200)),
             quiet,
             behaviours,
+            tests,
             published,
             objects,
             events,
@@ -163,8 +198,10 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
             5 => Behaviour::Hooks { ready: rng.range(100, 9000) },
             6 => Behaviour::Late { ready: rng.range(700_000, 900_000) },
             7 => Behaviour::Flapping { every: rng.range(500, 20_000), times: u32::try_from(rng.range(1, 4)).unwrap() },
-            8 | 9 => Behaviour::Outside,
-            10 | 11 => Behaviour::Never,
+            8 => Behaviour::Outside,
+            9 => *rng.pick(&[Behaviour::Unschedulable, Behaviour::Registry]),
+            10 => Behaviour::Never,
+            11 => *rng.pick(&[Behaviour::NoImage, Behaviour::Crashing]),
             12 => Behaviour::Stuck { known: rng.range(1000, 30_000) },
             13 => Behaviour::Template,
             14 => Behaviour::Invalid,
@@ -173,6 +210,25 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
         all.insert(format!("1.{minor}.0"), behaviour);
     }
     all
+}
+
+/// Of all objects alike: whether a revision was tested must not depend on which of its claimants deployed it.
+fn tests(rng: &mut Rng, objects: &mut [Declared]) -> BTreeMap<String, Test> {
+    if !rng.per_mille(350) {
+        return BTreeMap::new();
+    }
+    let ignored = rng.per_mille(150);
+    for object in objects {
+        object.spec["test"] = json!({ "enabled": true, "ignoreFailures": ignored });
+    }
+    let test = |rng: &mut Rng| match rng.range(0, 10) {
+        0..=3 => Test::Passes,
+        4 => Test::Absent,
+        5 | 6 => Test::Fails,
+        7 | 8 => Test::FailsOnce,
+        _ => Test::Hangs,
+    };
+    (0..6).map(|minor| (format!("1.{minor}.0"), test(rng))).collect()
 }
 
 fn objects(rng: &mut Rng) -> Vec<Declared> {

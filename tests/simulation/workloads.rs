@@ -9,9 +9,11 @@ use crate::{
     records::Record,
     scenario::Behaviour,
     watches::LATE_MAX,
-    world::{Kind, Name, World},
+    world::{Kind, Name, Object, World},
 };
 
+/// By which the pods of a Deployment are selected.
+const APP: &str = "app";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What a version of the chart is made of.
@@ -49,7 +51,8 @@ pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option
 }
 
 fn deployment(world: &Arc<World>, key: &Name, record: &Record, labels: &Value, annotations: &Value) {
-    let spec = json!({ "replicas": 1, "template": { "version": record.version, "config": record.config } });
+    let selector = json!({ "matchLabels": { APP: key.1 } });
+    let spec = json!({ "replicas": 1, "selector": selector, "template": { "version": record.version, "config": record.config } });
     let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec });
     let before = generation(world, key);
     let there = world.create(Kind::Deployment, key, made).is_err();
@@ -72,7 +75,23 @@ fn generation(world: &World, key: &Name) -> Option<(String, i64)> {
 
 pub fn remove(world: &World, release: &Name, record: &Record) {
     for (kind, name) in &record.objects {
-        let _ = world.remove(*kind, &(release.0.clone(), name.clone()));
+        let key = (release.0.clone(), name.clone());
+        let _ = world.remove(*kind, &key);
+        if *kind == Kind::Deployment {
+            remove_pods(world, &key);
+        }
+    }
+}
+
+fn remove_pods(world: &World, deployment: &Name) {
+    let pods: Vec<Name> = {
+        let state = world.lock();
+        let pods = state.shelves[&Kind::Pod].objects.iter();
+        let own = |(_, pod): &(&Name, &Arc<Object>)| pod["metadata"]["labels"][APP] == *deployment.1;
+        pods.filter(own).map(|(name, _)| name.clone()).collect()
+    };
+    for pod in pods {
+        let _ = world.remove(Kind::Pod, &pod);
     }
 }
 
@@ -94,6 +113,10 @@ enum Stage {
     Ready,
     Stuck,
     NoQuota,
+    NoNode,
+    NoRegistry,
+    NoImage,
+    Crashed,
 }
 
 struct Life {
@@ -113,6 +136,7 @@ async fn live(world: Arc<World>, key: Name, of: Option<(String, i64)>, behaviour
 async fn course(life: &Life, behaviour: Behaviour) {
     sleep(Duration::from_millis(40)).await;
     let after = |milliseconds: u64| sleep(Duration::from_millis(milliseconds));
+    life.make_pod();
     life.enter(Stage::Coming);
     match behaviour {
         Behaviour::Good { ready } | Behaviour::Hooks { ready } | Behaviour::Late { ready } => {
@@ -133,25 +157,56 @@ async fn course(life: &Life, behaviour: Behaviour) {
             after(every).await;
             life.enter(Stage::Ready);
         }
-        Behaviour::Outside => {
-            let heals = life.world.origin + life.world.settings.heals;
-            if tokio::time::Instant::now() < heals {
-                life.enter(Stage::NoQuota);
-                tokio::time::sleep_until(heals).await;
-            }
-            life.enter(Stage::Coming);
-            after(2000).await;
-            life.enter(Stage::Ready);
-            sleep(life.world.settings.lag + LATE_MAX).await;
-            if generation(&life.world, &life.key) != life.of {
-                life.world.lock().ledger.just_missed.insert(life.key.clone());
-            }
+        Behaviour::Outside => healed(life, Stage::NoQuota).await,
+        Behaviour::Unschedulable => healed(life, Stage::NoNode).await,
+        Behaviour::Registry => healed(life, Stage::NoRegistry).await,
+        Behaviour::NoImage => {
+            after(1500).await;
+            life.enter(Stage::NoImage);
+        }
+        Behaviour::Crashing => {
+            after(3000).await;
+            life.enter(Stage::Crashed);
         }
         Behaviour::Never | Behaviour::Template | Behaviour::Invalid | Behaviour::HookFails => {}
     }
 }
 
+/// Held up by what lies outside, until that passes.
+async fn healed(life: &Life, held_up: Stage) {
+    let heals = life.world.origin + life.world.settings.heals;
+    if tokio::time::Instant::now() < heals {
+        life.enter(held_up);
+        tokio::time::sleep_until(heals).await;
+    }
+    life.enter(Stage::Coming);
+    sleep(Duration::from_secs(2)).await;
+    life.enter(Stage::Ready);
+    sleep(life.world.settings.lag + LATE_MAX).await;
+    if generation(&life.world, &life.key) != life.of {
+        life.world.lock().ledger.just_missed.insert(life.key.clone());
+    }
+}
+
 impl Life {
+    fn pod(&self) -> Name {
+        let (uid, generation) = self.of.as_ref().map_or(("", 0), |(uid, generation)| (uid, *generation));
+        (self.key.0.clone(), format!("{}-{uid}-{generation}", self.key.1))
+    }
+
+    /// The pods of the generations before go at once.
+    fn make_pod(&self) {
+        if generation(&self.world, &self.key) != self.of {
+            return;
+        }
+        remove_pods(&self.world, &self.key);
+        let pod = self.pod();
+        let labels = json!({ APP: self.key.1, "pod-template-hash": pod.1 });
+        let owner = json!([{ "kind": "ReplicaSet", "name": pod.1, "controller": true }]);
+        let made = json!({ "metadata": { "labels": labels, "ownerReferences": owner }, "spec": {} });
+        let _ = self.world.create(Kind::Pod, &pod, made);
+    }
+
     fn enter(&self, stage: Stage) {
         if generation(&self.world, &self.key) != self.of {
             return;
@@ -159,7 +214,7 @@ impl Life {
         let number = self.of.as_ref().map(|(_, number)| *number);
         let mut status = json!({ "observedGeneration": number, "replicas": 1, "updatedReplicas": 1 });
         match stage {
-            Stage::Coming => {}
+            Stage::Coming | Stage::NoNode | Stage::NoRegistry | Stage::NoImage | Stage::Crashed => {}
             Stage::Ready => {
                 status["availableReplicas"] = json!(1);
                 status["readyReplicas"] = json!(1);
@@ -174,6 +229,30 @@ impl Life {
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
         let _ = self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status);
+        let _ = self.world.change(Kind::Pod, &self.pod(), |pod| pod["status"] = pod_status(stage));
+    }
+}
+
+fn pod_status(stage: Stage) -> Value {
+    let scheduled = condition("PodScheduled", "True", "", "");
+    let waits = |reason: &str, message: &str| {
+        let now = json!({ "waiting": { "reason": reason, "message": message } });
+        json!({ "phase": "Pending", "conditions": scheduled,
+            "containerStatuses": [{ "name": "page", "image": "unicorn", "ready": false, "state": now }] })
+    };
+    match stage {
+        Stage::Coming | Stage::Stuck | Stage::NoQuota => waits("ContainerCreating", ""),
+        Stage::Ready => json!({ "phase": "Running", "conditions": condition("Ready", "True", "", "") }),
+        Stage::NoNode => json!({ "phase": "Pending",
+            "conditions": condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available") }),
+        Stage::NoRegistry => waits("ErrImagePull", "failed to do request: dial tcp 10.0.0.9:443: connection refused"),
+        Stage::NoImage => waits("ErrImagePull", "unicorn:pnik: manifest unknown"),
+        Stage::Crashed => {
+            let now = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+            let before = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
+            json!({ "phase": "Running", "conditions": scheduled, "containerStatuses": [{ "name": "page",
+                "ready": false, "restartCount": 4, "state": now, "lastState": before }] })
+        }
     }
 }
 

@@ -47,23 +47,23 @@ impl<'de> Deserialize<'de> for Guarded {
 
 impl Guarded {
     /// The object, or what is wrong with it.
-    pub fn read(&self) -> Result<HelmRelease, InvalidObject> {
+    pub fn read(&self) -> Result<HelmRelease, Box<InvalidObject>> {
         serde_json::from_str(self.text.get()).or_else(|_| self.read_slowly())
     }
 
     /// Says what is wrong by the tree and not by the text: a place in the text is another one after each write of
     /// whatever stands before it.
-    fn read_slowly(&self) -> Result<HelmRelease, InvalidObject> {
+    fn read_slowly(&self) -> Result<HelmRelease, Box<InvalidObject>> {
         let tree: Value = serde_json::from_str(self.text.get()).map_err(|error| self.invalid(&error))?;
         HelmRelease::deserialize(&tree).map_err(|error| {
             let meta = PartialObjectMeta::<HelmRelease>::deserialize(&tree);
             let metadata = meta.map_or_else(|_| self.head.clone(), |meta| meta.metadata);
-            InvalidObject { metadata, ..self.invalid(&error) }
+            Box::new(InvalidObject { error: error.to_string(), metadata })
         })
     }
 
-    fn invalid(&self, error: &serde_json::Error) -> InvalidObject {
-        InvalidObject { error: error.to_string(), metadata: self.head.clone() }
+    fn invalid(&self, error: &serde_json::Error) -> Box<InvalidObject> {
+        Box::new(InvalidObject { error: error.to_string(), metadata: self.head.clone() })
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_malformed_object_tells_its_metadata_and_what_is_wrong_without_a_place_in_the_text() {
         let object = json!({"metadata": {"name": "web", "generation": 3}, "spec": {"maxHistory": "many"}});
-        let InvalidObject { error, metadata } = read(&object).unwrap().read().unwrap_err();
+        let InvalidObject { error, metadata } = *read(&object).unwrap().read().unwrap_err();
         assert_eq!((metadata.name.as_deref(), metadata.generation), (Some("web"), Some(3)));
         assert!(error.contains("many") && !error.contains("column"), "{error}");
     }

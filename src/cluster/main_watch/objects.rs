@@ -178,7 +178,7 @@ impl Objects {
         &mut self,
         key: ObjectKey,
         version: u64,
-        read: impl FnOnce() -> Result<HelmRelease, InvalidObject>,
+        read: impl FnOnce() -> Result<HelmRelease, Box<InvalidObject>>,
         wakes: &mut Vec<Wake>,
     ) {
         if self.seen.get(&key).is_some_and(|old| old.version >= version) {
@@ -192,7 +192,7 @@ impl Objects {
         &mut self,
         key: ObjectKey,
         old: Option<Seen>,
-        object: Result<HelmRelease, InvalidObject>,
+        object: Result<HelmRelease, Box<InvalidObject>>,
         wakes: &mut Vec<Wake>,
     ) {
         let meta = object.as_ref().map_or_else(|invalid| &invalid.metadata, HelmRelease::meta);

@@ -7,7 +7,8 @@
 //! Tests that fail are the version's own fault. An upgrade is rolled back for them like for objects that do not become
 //! ready. Where a revision is kept (a first install, `onFailure: Keep`, no way back), a new revision of the same would
 //! change nothing, so the tests alone run again after the delays of failed attempts, until they pass or, for an
-//! upgrade, its attempts are used up.
+//! upgrade, its attempts are used up. One that was kept although its objects were not ready, and whose objects recover,
+//! was never tested: it is now, whatever is left of its attempts.
 
 use jiff::SignedDuration;
 
@@ -42,7 +43,8 @@ pub(super) fn decide(draft: &mut Draft<'_>, attempt: &Operation, interrupted: bo
     if draft.policy.suspend || !matches!(draft.snapshot.spec, Spec::Valid(_)) {
         return None;
     }
-    if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
+    let hindered = draft.memory.failures.not_before.filter(|_| draft.memory.failures.hindered > 0);
+    if let Some(until) = hindered.filter(|moment| *moment > draft.now()) {
         return Decision::until(Because::Hindered { why: draft.last_failure(), until }, until);
     }
     let now = draft.now();
@@ -75,7 +77,7 @@ pub(super) fn again(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> 
     let digest = newest.digest.clone()?;
     let held = draft.memory.quarantine_of(&digest).map(|_| Next::Quarantined);
     let waits = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()).map(Next::RetryAt);
-    if let Some(next) = held.or(waits) {
+    if let Some(next) = held.or(waits).filter(|_| have_failed(draft)) {
         let because = Because::AttemptFailed { kind: OperationKind::Test, label, why: draft.last_failure(), next };
         return match next {
             Next::RetryAt(until) => Decision::until(because, until),

@@ -151,3 +151,35 @@ fn a_suspension_holds_tests_back_and_takes_nothing_from_them() {
     let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Test, Some("blue"))];
     assert!(ends("blue", &rests(&mut world, &runs)));
 }
+
+/// Kept at blue, whose objects were bad for as long as its attempts lasted, and recover now.
+fn recovered(retries: u32) -> World {
+    let mut world = tested();
+    world.policy.upgrade_failure = crate::api::UpgradeFailure::Keep;
+    world.policy.retries = retries;
+    world.health.insert("blue", Sick::Broken(crate::release::Fault::Own));
+    world.want("blue");
+    let because = world.run().because;
+    assert!(matches!(because, Because::AttemptFailed { kind: Upgrade, .. }), "{because:?}");
+    world.health.remove("blue");
+    world
+}
+
+#[test]
+fn an_upgrade_that_recovers_after_its_attempt_is_tested_and_good() {
+    for retries in [0, 3] {
+        let mut world = recovered(retries);
+        let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Test, Some("blue"))];
+        assert!(ends("blue", &rests(&mut world, &runs)));
+        assert!(world.memory.quarantined.is_empty());
+    }
+}
+
+#[test]
+fn an_upgrade_that_recovers_and_fails_its_tests_stays_quarantined() {
+    let mut world = recovered(0);
+    world.script.push_back(FAILED);
+    let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Test, Some("blue"))];
+    let because = rests(&mut world, &runs);
+    assert!(matches!(because, Because::AttemptFailed { kind: Test, next: Next::Quarantined, .. }), "{because:?}");
+}
