@@ -133,9 +133,9 @@ pub struct HelmReleaseSpec {
     /// NotOurs. Release: the object becomes its owner. Where chart and values are those that are declared, only labels
     /// are put on its record and there is no new revision; else it is upgraded, after its objects were looked at, so
     /// that it is the way back if it was good. ReleaseAndObjects: as Release, and objects in the cluster that no release
-    /// or another release owns are taken over too, by the first install or upgrade that this object makes and by no
-    /// later one; from then on they are a part of the release, and go with it. What another living HelmRelease owns is
-    /// never taken. Default: Never.
+    /// or another release owns are taken over too, until the release is deployed as declared for the first time, and
+    /// never later; from then on they are a part of the release, and go with it. A release that another living
+    /// HelmRelease owns is never taken. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<Adopt>,
 }

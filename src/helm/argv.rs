@@ -37,9 +37,9 @@ pub enum Command {
         /// Over a record that failed or was uninstalled.
         replace: bool,
         create_namespace: bool,
-        /// Objects that exist and are not the release's become part of it. Only with the first run for an object: a user
-        /// says with it that what is there today is meant. Given always, a chart of next year that names an object of
-        /// somebody else would take that away without a word, where helm refuses and says which it is.
+        /// Objects that exist and are not the release's become part of it. Only until the release is what an object
+        /// declares for the first time: a user means what is there today. Given always, a chart of next year that names
+        /// an object of somebody else would take that away without a word, where helm refuses and says which it is.
         take_ownership: bool,
     },
     Upgrade {

@@ -45,13 +45,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether a run of helm for this object has brought the release to be deployed before, as far as records and history
-    /// go back.
+    /// Whether the release was deployed as declared by this object before, as far as records and history go back: by a
+    /// run of helm for it, or as it was found. What was taken over and differed has no digest.
     pub fn was_deployed(&self) -> bool {
         let owner = self.object.owner();
         let deployed = self.records.is().is_some_and(|records| {
-            let ours = records.iter().filter(|record| record.is_stamped_by(&owner) && !record.is_adopted());
-            ours.into_iter().any(|record| matches!(record.status, RecordStatus::Deployed | RecordStatus::Superseded))
+            let mut declared = records.iter().filter(|record| record.is_stamped_by(&owner) && record.digest.is_some());
+            declared.any(|record| matches!(record.status, RecordStatus::Deployed | RecordStatus::Superseded))
         });
         let deploying = |kind| matches!(kind, OperationKind::Install | OperationKind::Upgrade);
         deployed

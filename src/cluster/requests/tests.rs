@@ -6,7 +6,7 @@ use super::super::mock::{Asked, client, failure, log_of};
 use super::super::values::Ref;
 use super::*;
 use crate::api::{FINALIZER, HelmReleaseStatus, ValuesKind};
-use crate::release::{LABEL_VERIFIED, Member, RecordStatus};
+use crate::release::{LABEL_ADOPTED, LABEL_VERIFIED, Member, RecordStatus};
 use crate::types::{Namespace, ReleaseKey, ReleaseName};
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
@@ -133,6 +133,27 @@ async fn record_data_is_read_and_replaced_at_its_version() {
     assert_eq!(asked.body["metadata"]["labels"], json!({"status": "failed", "modifiedAt": "1700000000"}));
     assert_eq!(asked.body["data"], json!({"release": "bmV3"}));
     assert!(asked.accept.contains("PartialObjectMetadata"), "the payload does not come back");
+}
+
+#[tokio::test]
+async fn a_record_is_marked_whole_only_while_it_is_what_it_was() {
+    let (requests, log) = requests(|asked| {
+        let mut secret = record(3, if asked.method == "GET" { "7" } else { "8" });
+        secret["data"] = json!({"release": "aGVsbQ=="});
+        secret["type"] = json!("helm.sh/release.v1");
+        (200, if asked.method == "GET" { secret } else { asked.body.clone() }.to_string())
+    });
+    let labels = [(LABEL_ADOPTED, Some("3")), (LABEL_VERIFIED, None)];
+    let refused = requests.mark_unchanged(&key(), 3, "6", &labels).await;
+    assert!(matches!(refused, Err(ClusterError::Conflict(_))), "{refused:?}");
+    assert_eq!(log_of(&log).len(), 1, "nothing is written");
+    let marked = requests.mark_unchanged(&key(), 3, "7", &labels).await.unwrap().unwrap();
+    assert!(marked.record.is_adopted() && !marked.record.is_verified());
+    let put = &log_of(&log)[2];
+    assert_eq!(put.method, "PUT");
+    assert_eq!(put.body["metadata"]["resourceVersion"], "7", "the API server compares it too");
+    assert_eq!((&put.body["type"], &put.body["data"]["release"]), (&json!("helm.sh/release.v1"), &json!("aGVsbQ==")));
+    assert_eq!(put.body["metadata"]["labels"]["status"], "deployed");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn sentence(raw: &str) -> Option<String> {
         (None, None) => "belongs to no release".to_owned(),
     };
     Some(message::clean(&format!(
-        "{kind} {name} exists and {whose}; remove it, or set spec.adopt to ReleaseAndObjects, by which the first install or upgrade takes it over"
+        "{kind} {name} exists and {whose}; remove it, or set spec.adopt to ReleaseAndObjects, by which the first deployment takes it over"
     )))
 }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     const WAY_OUT: &str =
-        "remove it, or set spec.adopt to ReleaseAndObjects, by which the first install or upgrade takes it over";
+        "remove it, or set spec.adopt to ReleaseAndObjects, by which the first deployment takes it over";
 
     #[test]
     fn an_object_without_a_release_is_named() {

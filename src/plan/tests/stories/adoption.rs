@@ -3,7 +3,7 @@
 use super::{super::sim::*, *};
 use crate::{
     plan::Note,
-    release::{Adopt, Fault, InstallFailure, OwnerId, Record, RecordStatus},
+    release::{Adopt, FailureClass, Fault, InstallFailure, OwnerId, Record, RecordStatus},
     types::ObjectKey,
 };
 
@@ -159,4 +159,23 @@ fn a_stranger_who_upgrades_while_he_is_taken_over_is_waited_for() {
     world.revisions.last_mut().unwrap().record.status = RecordStatus::Deployed;
     let because = rests(&mut world, &[(Upgrade, Some("pink"))]);
     assert!(ends("pink", &because), "{because:?}");
+}
+
+#[test]
+fn objects_of_others_are_meant_until_the_release_is_as_declared_for_the_first_time() {
+    let meant = |world: &World| !world.snapshot().was_deployed();
+    let mut world = found("pink", "pink");
+    assert!(meant(&world));
+    rests(&mut world, &[]);
+    assert!(!meant(&world), "taken over as it is");
+    let mut world = found("alien", "pink");
+    world.script = vec![Run::Failed(FailureClass::Ownership)].into();
+    world.until_runs();
+    assert!(meant(&world), "taken over, and not yet what is declared");
+    world.run();
+    assert!(meant(&world), "the first run has failed half way");
+    world.wait();
+    assert!(!meant(&world));
+    world.manual_uninstall();
+    assert!(!meant(&world), "history tells when the records are gone");
 }
