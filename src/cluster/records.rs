@@ -14,6 +14,7 @@ use kube::core::PartialObjectMeta;
 
 use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
+pub use label::OwnLabel;
 pub(super) use label::{secret_name, versioned_record};
 
 use super::clock::Clock;
@@ -29,6 +30,26 @@ pub(super) const LABELS: &str = "owner=helm";
 
 type Meta = PartialObjectMeta<Secret>;
 
+/// What cannot be read, counted each time that it was seen.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    records: AtomicU64,
+    /// In the order of [`OwnLabel::ALL`].
+    labels: [AtomicU64; OwnLabel::ALL.len()],
+}
+
+impl Tally {
+    fn count_record(&self) {
+        self.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_label(&self, label: OwnLabel) {
+        for (_, count) in OwnLabel::ALL.iter().zip(&self.labels).filter(|(other, _)| **other == label) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Answers for every release in the watched namespaces without a request.
 #[derive(Debug)]
 pub struct RecordIndex {
@@ -36,7 +57,7 @@ pub struct RecordIndex {
     shards: Mutex<Vec<Shard>>,
     pulses: Vec<Pulse>,
     wakes: Wakes<ReleaseKey>,
-    malformed: AtomicU64,
+    tally: Tally,
 }
 
 impl RecordIndex {
@@ -47,7 +68,7 @@ impl RecordIndex {
             shards: Mutex::new((0..watches).map(|_| Shard::default()).collect()),
             pulses: (0..watches).map(|_| Pulse::default()).collect(),
             wakes,
-            malformed: AtomicU64::new(0),
+            tally: Tally::default(),
         }
     }
 
@@ -67,7 +88,7 @@ impl RecordIndex {
         let wakes = {
             let mut shards = locked(&self.shards);
             let Some(shard) = shards.get_mut(place) else { return };
-            shard.fold(change, &self.malformed)
+            shard.fold(change, &self.tally)
         };
         self.wakes.wake_all(wakes);
     }
@@ -99,7 +120,13 @@ impl RecordIndex {
 
     /// Secrets with helm's label that are not records; they are passed by.
     pub fn malformed(&self) -> u64 {
-        self.malformed.load(Ordering::Relaxed)
+        self.tally.records.load(Ordering::Relaxed)
+    }
+
+    /// Labels of the operator's that cannot be read, on records that can.
+    pub fn spoilt_labels(&self) -> impl Iterator<Item = (OwnLabel, u64)> {
+        let counts = self.tally.labels.iter().map(|count| count.load(Ordering::Relaxed));
+        OwnLabel::ALL.into_iter().zip(counts)
     }
 
     /// The signs of life of the watches.

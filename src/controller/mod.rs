@@ -229,6 +229,10 @@ impl Context {
         self.metrics.helm_running.set(gauge(running));
         let malformed = self.records.malformed();
         self.metrics.malformed_records.inc_by(malformed.saturating_sub(self.metrics.malformed_records.get()));
+        for (label, seen) in self.records.spoilt_labels() {
+            let counter = self.metrics.malformed_labels.with_label_values(&[label.as_str()]);
+            counter.inc_by(seen.saturating_sub(counter.get()));
+        }
         let dropped = self.events.dropped();
         self.metrics.events_dropped.inc_by(dropped.saturating_sub(self.metrics.events_dropped.get()));
         self.census.tell(&self.metrics);

@@ -104,11 +104,11 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             payload: None,
             awaited: None,
             left_over: Vec::new(),
-            definitions: Vec::new(),
+            definitions: Box::default(),
             tests: None,
         };
     }
-    Outcome { definitions, ..aftermath::look(context, attempt, before, ended).await }
+    Outcome { definitions: definitions.into(), ..aftermath::look(context, attempt, before, ended).await }
 }
 
 /// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone.
@@ -346,7 +346,7 @@ fn not_started(attempt: &Attempt, class: FailureClass, message: String) -> Outco
         payload: None,
         awaited: None,
         left_over: Vec::new(),
-        definitions: Vec::new(),
+        definitions: Box::default(),
         tests: None,
     }
 }

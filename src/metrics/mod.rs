@@ -35,6 +35,10 @@ pub struct Metrics {
     pub malformed: IntCounter,
     /// Secrets that helm's label calls records and that are none.
     pub malformed_records: IntCounter,
+    /// Labels of the operator's on records that cannot be read, by label.
+    pub malformed_labels: IntCounterVec,
+    /// Records whose payload cannot be read.
+    pub malformed_payloads: IntCounter,
     /// Events that were dropped because the queue was full.
     pub events_dropped: IntCounter,
 }
@@ -85,6 +89,15 @@ impl Metrics {
             malformed_records: counter(
                 "malformed_records_total",
                 "Secrets with helm's label that are no records, each time that one was seen.",
+            )?,
+            malformed_labels: counters(
+                "malformed_labels_total",
+                "Labels of the operator's on helm's records that cannot be read, by label, each time that one was seen.",
+                &["label"],
+            )?,
+            malformed_payloads: counter(
+                "malformed_payloads_total",
+                "Records whose payload cannot be read, each time that one was looked into.",
             )?,
             events_dropped: counter("events_dropped_total", "Events dropped because their queue was full.")?,
             registry,

@@ -240,7 +240,7 @@ impl<'a> Draft<'a> {
         match &self.snapshot.payload {
             // What cannot be read has no members to judge; none is not the same as all are well.
             Some(payload) if payload.revision == revision && payload.action == ForeignAction::Unreadable => {
-                Decision::idle(Because::ViewPending(View::Members))
+                Decision::idle(Because::ViewPending(View::Payload))
             }
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {

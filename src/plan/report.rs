@@ -143,6 +143,8 @@ pub enum Next {
 pub enum View {
     Records,
     Members,
+    /// The payload of the newest record, which names the objects: it is there and cannot be read.
+    Payload,
 }
 
 /// Something that happened and is told once, as an event.

@@ -126,6 +126,7 @@ fn what(view: View) -> &'static str {
     match view {
         View::Records => "helm's records of this release",
         View::Members => "the objects of this release",
+        View::Payload => "the newest record of this release",
     }
 }
 
@@ -134,6 +135,12 @@ fn view(because: &Because) -> Said {
         Because::ViewRefused { view, why } => {
             (Truth::False, Reason::Refused, format!("{} cannot be read: {why}", what(*view)), Going::Stalled)
         }
+        Because::ViewPending(View::Payload) => (
+            Truth::Unknown,
+            Reason::ViewIncomplete,
+            "helm's newest record of this release cannot be read, so that its objects are not known".to_owned(),
+            Going::Stalled,
+        ),
         Because::ViewPending(view) => (
             Truth::Unknown,
             Reason::ViewIncomplete,
