@@ -37,7 +37,7 @@ use std::{
 use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
@@ -227,6 +227,10 @@ impl Context {
         let (started, running) = self.helm.processes();
         self.metrics.helm_started.inc_by(started.saturating_sub(self.metrics.helm_started.get()));
         self.metrics.helm_running.set(gauge(running));
+        self.metrics.tasks.set(gauge(self.tasks.len()));
+        if let Ok(runtime) = Handle::try_current() {
+            self.metrics.tasks_alive.set(gauge(runtime.metrics().num_alive_tasks()));
+        }
         let malformed = self.records.malformed();
         self.metrics.malformed_records.inc_by(malformed.saturating_sub(self.metrics.malformed_records.get()));
         for (label, seen) in self.records.spoilt_labels() {

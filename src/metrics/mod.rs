@@ -27,6 +27,10 @@ pub struct Metrics {
     pub helm_running: IntGauge,
     pub queued: IntGauge,
     pub running: IntGauge,
+    /// Tasks that work for a release now: runs of helm, look-ups, reads.
+    pub tasks: IntGauge,
+    /// All tasks of the process, watches and connections included.
+    pub tasks_alive: IntGauge,
     /// 1 for the operator that acts, 0 for one that stands by.
     pub leader: IntGauge,
     /// Attempts to get or keep the lease, by result: `renewed`, `conflict`, `error`.
@@ -79,6 +83,8 @@ impl Metrics {
             helm_running: gauge("helm_processes_running", "helm processes that are running.")?,
             queued: gauge("board_queued", "Releases that wait for a helm slot.")?,
             running: gauge("board_running", "Releases that helm works on.")?,
+            tasks: gauge("tasks_running", "Tasks that work for a release now: runs of helm, look-ups, reads.")?,
+            tasks_alive: gauge("tasks_alive", "All tasks of the process, watches and connections included.")?,
             leader: gauge("leader", "1 for the operator that acts, 0 for one that stands by.")?,
             lease_renewals: counters(
                 "lease_renewals_total",
