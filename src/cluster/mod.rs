@@ -37,7 +37,7 @@ pub use events::{EVENTS_MAX, Event, EventKind, Events};
 pub use lease::{Election, Leadership, LeaseSettings, Lost, RUN_UNTIL, START_UNTIL, Standing};
 pub use live::{LiveIndex, MemberLook, PodsAsked};
 pub use main_watch::{Claimant, MainIndex, MainWakes, Malformed, Seen};
-pub use records::{RecordIndex, RecordsRead, VersionedRecord};
+pub use records::{OwnLabel, RecordIndex, RecordsRead, VersionedRecord};
 pub use requests::{REQUEST_DEADLINE, RecordData, Requests, Target, ValuesData};
 pub use scope::Scope;
 pub use values::{Ref, ValuesIndex, Version};

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use held::Shard;
 pub use held::{RecordsRead, VersionedRecord};
+pub use label::OwnLabel;
 pub(super) use label::versioned_record;
 
 use super::clock::Clock;
@@ -31,6 +32,26 @@ pub(super) const LABELS: &str = "owner=helm";
 
 type Meta = PartialObjectMeta<Secret>;
 
+/// What cannot be read, counted each time that it was seen.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    records: AtomicU64,
+    /// In the order of [`OwnLabel::ALL`].
+    labels: [AtomicU64; OwnLabel::ALL.len()],
+}
+
+impl Tally {
+    fn count_record(&self) {
+        self.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_label(&self, label: OwnLabel) {
+        for (_, count) in OwnLabel::ALL.iter().zip(&self.labels).filter(|(other, _)| **other == label) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Answers for every release in the watched namespaces without a request.
 #[derive(Debug)]
 pub struct RecordIndex {
@@ -38,9 +59,9 @@ pub struct RecordIndex {
     shards: Mutex<Vec<Shard>>,
     pulses: Vec<Pulse>,
     wakes: Wakes<ReleaseKey>,
-    malformed: AtomicU64,
     /// Something was told, whether it changes anything or not.
     news: Notify,
+    tally: Tally,
 }
 
 impl RecordIndex {
@@ -51,8 +72,8 @@ impl RecordIndex {
             shards: Mutex::new((0..watches).map(|_| Shard::default()).collect()),
             pulses: (0..watches).map(|_| Pulse::default()).collect(),
             wakes,
-            malformed: AtomicU64::new(0),
             news: Notify::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -72,7 +93,7 @@ impl RecordIndex {
         let wakes = {
             let mut shards = locked(&self.shards);
             let Some(shard) = shards.get_mut(place) else { return };
-            shard.fold(change, &self.malformed)
+            shard.fold(change, &self.tally)
         };
         self.news.notify_waiters();
         self.wakes.wake_all(wakes);
@@ -124,7 +145,13 @@ impl RecordIndex {
 
     /// Secrets with helm's label that are not records; they are passed by.
     pub fn malformed(&self) -> u64 {
-        self.malformed.load(Ordering::Relaxed)
+        self.tally.records.load(Ordering::Relaxed)
+    }
+
+    /// Labels of the operator's that cannot be read, on records that can.
+    pub fn spoilt_labels(&self) -> impl Iterator<Item = (OwnLabel, u64)> {
+        let counts = self.tally.labels.iter().map(|count| count.load(Ordering::Relaxed));
+        OwnLabel::ALL.into_iter().zip(counts)
     }
 
     /// The signs of life of the watches.

@@ -27,7 +27,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         payload: None,
         awaited: None,
         left_over: Vec::new(),
-        definitions: Vec::new(),
+        definitions: Box::default(),
         tests: None,
     };
     if *kind == OperationKind::Uninstall {
@@ -61,8 +61,8 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     prune(context, attempt, &records).await;
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
     let seen = observe(context, &release, &payload.members).await.is_ok();
-    let awaited =
-        if seen && ran_out_of_time(&outcome.ended) { awaited(context, &written, &payload.members) } else { None };
+    let late = seen && ran_out_of_time(&outcome.ended);
+    let awaited = late.then(|| awaited(context, &written, &payload.members).map(Box::new)).flatten();
     let payload = seen.then_some(payload);
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
@@ -195,8 +195,19 @@ pub(super) async fn members(
 }
 
 async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
-    let Ok(decoded) = helm::decode(&record.bytes) else { return Payload::unreadable(revision) };
-    let Ok(objects) = helm::manifest_objects(&decoded.manifest) else { return Payload::unreadable(revision) };
+    let decoded = helm::decode(&record.bytes).map_err(|error| error.to_string());
+    let read = decoded.and_then(|decoded| match helm::manifest_objects(&decoded.manifest) {
+        Ok(objects) => Ok((decoded, objects)),
+        Err(error) => Err(error.to_string()),
+    });
+    let (decoded, objects) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            context.metrics.malformed_payloads.inc();
+            tracing::warn!(%release, revision, %error, "a record cannot be read");
+            return Payload::unreadable(revision);
+        }
+    };
     let mut members = Vec::with_capacity(objects.len());
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;

@@ -321,7 +321,7 @@ mod tests {
             payload: None,
             awaited: None,
             left_over: vec![],
-            definitions: vec![],
+            definitions: Box::default(),
             tests: None,
         }
     }

@@ -39,7 +39,7 @@ use std::{
 use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub use board::{Board, Slots};
@@ -243,8 +243,16 @@ impl Context {
         let (started, running) = self.helm.processes();
         self.metrics.helm_started.inc_by(started.saturating_sub(self.metrics.helm_started.get()));
         self.metrics.helm_running.set(gauge(running));
+        self.metrics.tasks.set(gauge(self.tasks.len()));
+        if let Ok(runtime) = Handle::try_current() {
+            self.metrics.tasks_alive.set(gauge(runtime.metrics().num_alive_tasks()));
+        }
         let malformed = self.records.malformed();
         self.metrics.malformed_records.inc_by(malformed.saturating_sub(self.metrics.malformed_records.get()));
+        for (label, seen) in self.records.spoilt_labels() {
+            let counter = self.metrics.malformed_labels.with_label_values(&[label.as_str()]);
+            counter.inc_by(seen.saturating_sub(counter.get()));
+        }
         let dropped = self.events.dropped();
         self.metrics.events_dropped.inc_by(dropped.saturating_sub(self.metrics.events_dropped.get()));
         self.census.tell(&self.metrics);

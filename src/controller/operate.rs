@@ -134,6 +134,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
     }
     let waited = started.map_or(Duration::ZERO, |started| started.duration_since(begun));
     let waited = types::Duration::at_most_a_year(waited);
+    let definitions = definitions.into();
     Outcome { definitions, waited, ..aftermath::look(context, attempt, before, ended).await }
 }
 
@@ -384,7 +385,7 @@ fn not_started(attempt: &Attempt, failure: Failure) -> Outcome {
         payload: None,
         awaited: None,
         left_over: Vec::new(),
-        definitions: Vec::new(),
+        definitions: Box::default(),
         tests: None,
     }
 }

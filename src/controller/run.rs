@@ -26,12 +26,12 @@ use super::{
 use crate::{
     api::HelmRelease,
     cluster::{
-        Clock, Discovery, Election, Events, Identities, Leadership, LeaseSettings, LiveIndex, Lost, MainIndex,
-        MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes,
+        Clock, Discovery, Election, Event, EventKind, Events, Identities, Leadership, LeaseSettings, LiveIndex, Lost,
+        MainIndex, MainWakes, RecordIndex, Requests, Scope, ValuesIndex, Wakes,
     },
     helm::ClusterAccess,
     metrics::Metrics,
-    status::render_malformed,
+    status::{Reason, render_malformed},
     types::{ObjectKey, ReleaseKey},
 };
 
@@ -266,6 +266,13 @@ async fn say_malformed(context: Arc<Context>, mut malformed: Wakes<ObjectKey>) {
         let status = render_malformed(None, object.generation, &object.error, context.clock.now());
         if let Err(error) = context.requests.write_status_unread(&object.target, &status).await {
             tracing::warn!(object = %key, %error, "a malformed object cannot be told so");
+            if !error.is_transient() {
+                // A rule of its schema cannot be evaluated over it, so that no status can be written; an event can.
+                let (reason, action) = (Reason::InvalidSpec.as_str().into(), "Reconcile".into());
+                let note = format!("the object cannot be read: {}", object.error).into();
+                context.events.say(Event { about: object.target, kind: EventKind::Warning, reason, action, note });
+                continue;
+            }
             let (context, malformed, key) = (Arc::clone(&context), malformed.clone(), key.clone());
             let delay = context.comes_back(&key);
             context.tasks.clone().spawn(async move {

@@ -27,6 +27,10 @@ pub struct Metrics {
     pub helm_running: IntGauge,
     pub queued: IntGauge,
     pub running: IntGauge,
+    /// Tasks that work for a release now: runs of helm, look-ups, reads.
+    pub tasks: IntGauge,
+    /// All tasks of the process, watches and connections included.
+    pub tasks_alive: IntGauge,
     /// 1 for the operator that acts, 0 for one that stands by.
     pub leader: IntGauge,
     /// Attempts to get or keep the lease, by result: `renewed`, `conflict`, `error`.
@@ -35,6 +39,10 @@ pub struct Metrics {
     pub malformed: IntCounter,
     /// Secrets that helm's label calls records and that are none.
     pub malformed_records: IntCounter,
+    /// Labels of the operator's on records that cannot be read, by label.
+    pub malformed_labels: IntCounterVec,
+    /// Records whose payload cannot be read.
+    pub malformed_payloads: IntCounter,
     /// Events that were dropped because the queue was full.
     pub events_dropped: IntCounter,
 }
@@ -75,6 +83,8 @@ impl Metrics {
             helm_running: gauge("helm_processes_running", "helm processes that are running.")?,
             queued: gauge("board_queued", "Releases that wait for a helm slot.")?,
             running: gauge("board_running", "Releases that helm works on.")?,
+            tasks: gauge("tasks_running", "Tasks that work for a release now: runs of helm, look-ups, reads.")?,
+            tasks_alive: gauge("tasks_alive", "All tasks of the process, watches and connections included.")?,
             leader: gauge("leader", "1 for the operator that acts, 0 for one that stands by.")?,
             lease_renewals: counters(
                 "lease_renewals_total",
@@ -85,6 +95,15 @@ impl Metrics {
             malformed_records: counter(
                 "malformed_records_total",
                 "Secrets with helm's label that are no records, each time that one was seen.",
+            )?,
+            malformed_labels: counters(
+                "malformed_labels_total",
+                "Labels of the operator's on helm's records that cannot be read, by label, each time that one was seen.",
+                &["label"],
+            )?,
+            malformed_payloads: counter(
+                "malformed_payloads_total",
+                "Records whose payload cannot be read, each time that one was looked into.",
             )?,
             events_dropped: counter("events_dropped_total", "Events dropped because their queue was full.")?,
             registry,

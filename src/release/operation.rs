@@ -242,12 +242,12 @@ pub struct Outcome {
     /// Where the time ran out: what of the release was not there yet, and whose fault that is. `None` where nothing of
     /// it was missing, or helm had not come so far: then it waited for the API server.
     #[serde(default)]
-    pub awaited: Option<Why>,
+    pub awaited: Option<Box<Why>>,
     /// After an uninstall: objects of the release that are still there.
     pub left_over: Vec<Member>,
     /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.
     #[serde(default)]
-    pub definitions: Vec<Box<str>>,
+    pub definitions: Box<[Box<str>]>,
     /// After tests: what the record tells of them; `None` when it could not be read.
     #[serde(default)]
     pub tests: Option<Box<TestRun>>,

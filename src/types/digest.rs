@@ -105,6 +105,11 @@ impl ReleaseDigest {
         if good { Ok(Self(text.into())) } else { Err(wrong()) }
     }
 
+    /// Whether [`Self::v1`] or a formula of an older operator made it.
+    pub fn is_of_known_formula(&self) -> bool {
+        self.0.starts_with("v1-")
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -8,18 +8,24 @@ use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, web};
 use crate::stage::Operator;
+use crate::stage::process::sockets_of;
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
     hanging_hooks_and_missing_health_hold_nobody_up,
     rollbacks_and_removals_in_hanging_hooks_hold_nobody_up,
     wait_for_a_slot_takes_no_time_from_a_release,
+    releases_that_wait_for_health_cost_no_task,
 ];
 
 /// Releases whose hook never ends.
 const HOOKED: u32 = 20;
 /// Releases whose objects never become ready.
 const WAITING: usize = 5;
+/// Releases that wait for health, and how many more do so later.
+const FEW: usize = 3;
+const MANY: u32 = 12;
 /// How long a release may take next to all of these: some times what it takes alone on two busy cores.
 const NORMAL: Duration = Duration::from_secs(30);
 /// The first version of the web chart that has hooks.
@@ -41,10 +47,13 @@ spec:
 /// Of each kind: together far more than there are seats for runs that compute.
 const WITHOUT_RETURN_EACH: usize = 5;
 
-/// Releases in `operator`'s pools, and its processes.
-fn at_work(operator: &Operator) -> (f64, f64, usize) {
-    (operator.metric("board_running", ""), operator.metric("helm_processes_running", ""), operator.children().len())
+/// Releases in `operator`'s pools and in their queue, its tasks for releases, and its processes by two counts.
+fn at_work(operator: &Operator) -> ([f64; 4], usize) {
+    let metrics = ["board_running", "board_queued", "tasks_running", "helm_processes_running"];
+    (metrics.map(|name| operator.metric(name, "")), operator.children().len())
 }
+
+const NOTHING: ([f64; 4], usize) = ([0.0; 4], 0);
 
 fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
     s.repository.publish(&sandbox::charts::web(WITH_HOOKS));
@@ -57,11 +66,11 @@ fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
     for name in &waiting {
         s.eventually("helm is done with it", || (s.story(name) == "1 deployed").then_some(()));
     }
-    // What waits for health holds no slot, no process and no place in the queue.
-    s.eventually("nothing is at work", || (at_work(&operator) == (0.0, 0.0, 0)).then_some(()));
+    // What waits for health holds no slot, no task, no process and no place in the queue.
+    s.eventually("nothing is at work", || (at_work(&operator) == NOTHING).then_some(()));
     for name in &waiting {
         s.until(name, "said to be waited for", |object| {
-            crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.message.contains("Deployment"))
+            condition(object, "Ready").is_some_and(|ready| ready.message.contains("Deployment"))
         });
     }
     let hooked: Vec<_> = (1..=HOOKED).map(|number| format!("hooked-{number}")).collect();
@@ -79,7 +88,7 @@ fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
         s.deployed(name, 1);
     }
     let took = begin.elapsed();
-    let (running, processes, _) = at_work(&operator);
+    let ([running, _, _, processes], _) = at_work(&operator);
     println!("beside {processes} processes that wait for hooks, three releases took {took:.1?}");
     assert!(took < NORMAL, "{took:.1?}");
     assert!(running >= 2.0 && running <= f64::from(HOOKED), "{running} runs, which are those with hooks");
@@ -113,7 +122,7 @@ fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
         s.eventually("every rollback and every removal hangs in a hook", || {
             let jobs = s.list("/apis/batch/v1", "jobs");
             let hanging = jobs.iter().filter(|job| job["status"]["active"] == 1).count() as f64;
-            (hanging == all && at_work(operator).1 == all).then_some(())
+            (hanging == all && at_work(operator).0[3] == all).then_some(())
         });
     };
     let others = |version: &str, revision| {
@@ -158,4 +167,33 @@ fn wait_for_a_slot_takes_no_time_from_a_release(s: &Scenario<'_>) {
     assert_eq!(status.failures.map_or(0, |failures| failures.count), 0);
     assert_eq!(status.history[0].result, HistoryResult::Succeeded);
     s.deployed("second", 1);
+}
+
+fn releases_that_wait_for_health_cost_no_task(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let wait = |name: &str| {
+        s.declare(name, &web("1.0.0", json!({ "timeout": "10m", "values": { "outcome": "never-ready" } })));
+        s.until(name, "said to be waited for", |object| {
+            condition(object, "Ready").is_some_and(|ready| ready.message.contains("Deployment"))
+        });
+    };
+    // Each connection has a task too, and how many are kept for a while depends on how much was asked at a time.
+    let without_connections = || {
+        s.eventually("nothing is at work", || (at_work(&operator) == NOTHING).then_some(()));
+        let look = || operator.metric("tasks_alive", "") - f64::from(sockets_of(operator.pid()));
+        s.eventually("a count that stands still", || {
+            [look(), look(), look()].windows(2).all(|two| two[0].total_cmp(&two[1]).is_eq()).then(look)
+        })
+    };
+    // The first ones bring the watches of their kinds, and of the pods of their namespace.
+    (0..FEW).for_each(|number| wait(&format!("early-{number}")));
+    let with_few = without_connections();
+    for number in 1..=MANY {
+        wait(&format!("waiting-{number}"));
+    }
+    let with_many = without_connections();
+    let all = operator.metric("tasks_alive", "");
+    println!("{all} tasks, {with_many} without connections; with {MANY} releases fewer that wait {with_few}");
+    // A task for each would be as many more as there are releases; a watch that comes or goes is one or two.
+    assert!(with_many - with_few < f64::from(MANY) / 2.0, "{with_few} became {with_many}");
 }

@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::ground::Land;
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::Operator;
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
     malformed_records_are_counted_and_hold_nobody_up,
     record_that_cannot_be_read_is_said_and_nothing_is_done_over_it,
     malformed_annotations_and_labels_change_nothing,
+    many_poisons_at_once_are_each_told_or_counted_and_hold_nobody_up,
 ];
 
 /// A Secret that helm's label calls a record.
@@ -119,4 +123,119 @@ fn malformed_annotations_and_labels_change_nothing(s: &Scenario<'_>) {
     s.touch(&operator, "a");
     s.ready("a");
     assert_eq!((&*s.story("a"), &*s.story("theirs")), ("1 deployed", "1 deployed"));
+}
+
+/// Objects that an older definition let pass and today's does not.
+const WRONG: [&str; 4] = ["wrong-version", "wrong-sources", "wrong-upgrade", "wrong-order"];
+
+/// One that fails a rule of today's definition by its type.
+const UNSAYABLE: &str = "wrong-timeout";
+
+fn many_poisons_at_once_are_each_told_or_counted_and_hold_nobody_up(_: &Scenario<'_>) {
+    // A land of its own: its definition changes under what is stored.
+    let land = Land::new().unwrap();
+    let s = &Scenario::new(&land, "poisoned".to_owned()).unwrap();
+    let operator = s.operate();
+    for name in ["one", "two", "spoilt"] {
+        s.declare(name, &web("1.0.0", json!({ "deletionPolicy": "Orphan" })));
+    }
+    for name in ["one", "two", "spoilt"] {
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    }
+    assert!(operator.terminate().unwrap().success());
+    // Its version changes with every write.
+    let record = |name: &str| s.revisions(name).into_iter().find(|record| record.verified);
+    let before = ["one", "two"].map(|name| (name, record(name)));
+    poison_objects(s);
+    poison_records(s);
+    let operator = s.operate();
+    s.declare("three", &web("1.0.0", json!({})));
+    s.deployed("three", 1);
+    for (name, seen) in before {
+        s.touch(&operator, name);
+        s.ready(name);
+        assert_eq!(record(name), seen, "the record of {name} is as it was");
+    }
+    poisons_are_told(s, &operator);
+}
+
+/// Stores objects with fields of wrong types, and one whose annotations are not for anybody.
+fn poison_objects(s: &Scenario<'_>) {
+    let mut definition = helm_release_operator::api::crd();
+    let schema = &mut definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    *schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    s.land.cluster.apply_value(None, &definition).unwrap();
+    let specs = [
+        json!({ "releaseVersion": { "no": "text" } }),
+        json!({ "valuesFrom": { "kind": "Secret" } }),
+        json!({ "upgrade": [true], "suspend": "perhaps" }),
+        json!({ "dependsOn": "everything" }),
+    ];
+    s.eventually("the lenient definition is served", || s.try_declare(UNSAYABLE, &json!({ "timeout": 7 })).ok());
+    for (name, spec) in WRONG.into_iter().zip(specs) {
+        s.declare(name, &spec);
+    }
+    s.land.cluster.apply_definitions().unwrap();
+    s.eventually("the strict definition is served", || {
+        s.try_declare("refused", &json!({ "values": "text" })).is_err().then_some(())
+    });
+    let annotations = json!({ "metadata": { "annotations": {
+        "helmrelease.dev/reconcile": "x".repeat(60_000), "helmrelease.dev/retry": "\u{7}\n\u{202e}" } } });
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "two", &annotations);
+}
+
+/// Spoils records in every way, one of them that of a release whose object was made anew and remembers nothing.
+fn poison_records(s: &Scenario<'_>) {
+    let spoilt = [
+        secret("not-named-like-a-record", &labels("one", "1", "deployed"), RECORD, "x"),
+        secret("sh.helm.release.v1.one.v7", &labels("one", "seven", "deployed"), RECORD, "x"),
+        secret("sh.helm.release.v1.two.v8", &labels("two", "9", "deployed"), RECORD, "x"),
+        secret("sh.helm.release.v1.nobody.v1", &labels("nobody", "1", "asleep"), RECORD, "no payload"),
+    ];
+    for object in &spoilt {
+        s.land.cluster.apply_value(Some(&s.namespace), object).unwrap();
+    }
+    let odd = json!({ "metadata": { "labels": {
+        "helmrelease.dev/digest": format!("v9-{}", "0".repeat(40)), "helmrelease.dev/owner": "somebody.else",
+        "helmrelease.dev/revision": "abc", "helmrelease.dev/verified": "zzz", "helmrelease.dev/cleared": "minus.one" } } });
+    s.patch("v1", "Secret", "sh.helm.release.v1.nobody.v1", &odd);
+    s.patch("v1", "Secret", "sh.helm.release.v1.spoilt.v1", &json!({ "stringData": { "release": "spoilt" } }));
+    s.delete("spoilt");
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "spoilt", &json!({ "metadata": { "finalizers": null } }));
+    s.gone("spoilt");
+    s.declare("spoilt", &web("1.0.0", json!({})));
+    s.declare("nobody", &web("1.0.0", json!({})));
+}
+
+#[track_caller]
+fn poisons_are_told(s: &Scenario<'_>, operator: &Operator) {
+    // A rule of the schema cannot be evaluated over this one, so that the API server takes no status for it.
+    assert!(s.event(UNSAYABLE, "InvalidSpec").contains("cannot be read"));
+    for name in WRONG {
+        s.eventually(&format!("{name} is told what is wrong"), || {
+            let object = s.object("/apis/helmrelease.dev/v1alpha1", "helmreleases", name)?;
+            let conditions = object["status"]["conditions"].as_array()?;
+            let ready = conditions.iter().find(|one| one["type"] == "Ready")?;
+            (ready["status"] == "False" && ready["reason"] == "InvalidSpec").then_some(())
+        });
+    }
+    // Put right, it is a release like any other, and nothing that was said of it stays.
+    let right = json!({ "spec": { "releaseVersion": "1.0.0", "chart": { "name": "web" } } });
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "wrong-version", &right);
+    let object = s.deployed("wrong-version", 1);
+    assert!(condition(&object, "Stalled").is_none(), "{:?}", object.status);
+    s.refused("nobody", "NotOurs");
+    s.until("spoilt", "said to be unreadable", |object| {
+        condition(object, "Ready")
+            .is_some_and(|ready| ready.status == "Unknown" && ready.message.contains("cannot be read"))
+    });
+    assert_eq!(s.story("spoilt"), "1 deployed", "nothing is done over a record that cannot be read");
+    assert!(operator.metric("malformed_objects_total", "") >= 5.0);
+    assert!(operator.metric("malformed_records_total", "") >= 3.0);
+    assert!(operator.metric("malformed_payloads_total", "") >= 1.0);
+    for label in ["formula", "owner", "revision", "verified", "cleared"] {
+        let counted = operator.metric("malformed_labels_total", &format!("\"{label}\""));
+        assert!(counted >= 1.0, "{label}: {counted}");
+    }
 }

@@ -35,3 +35,12 @@ pub(crate) fn memory_kib(pid: u32, line: &str) -> Option<u64> {
     let rest = text.lines().find_map(|one| one.strip_prefix(line)?.strip_prefix(':'))?;
     rest.trim().split(' ').next()?.parse().ok()
 }
+
+/// How many sockets a process holds, connections and what it listens on.
+#[allow(dead_code, reason = "not every harness counts them")]
+pub(crate) fn sockets_of(pid: u32) -> u32 {
+    let held = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let sockets = held.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let count = sockets.filter(|target| target.to_string_lossy().starts_with("socket:")).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

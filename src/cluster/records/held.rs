@@ -1,14 +1,12 @@
 //! The records that one watch has seen, with the versions that keep an entry from moving back.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::super::standing::Standing;
 use super::super::watch::{Change, number};
-use super::Meta;
-use super::label::{identity, versioned_record};
+use super::label::{identity, spoilt, versioned_record};
+use super::{Meta, Tally};
 use crate::release::{Record, Records, View};
 use crate::types::ReleaseKey;
+use std::collections::{HashMap, HashSet};
 
 /// A record as of a version of its Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +95,7 @@ impl Shard {
     }
 
     /// Returns the releases to look at again.
-    pub(super) fn fold(&mut self, change: Change<Meta>, malformed: &AtomicU64) -> Vec<ReleaseKey> {
+    pub(super) fn fold(&mut self, change: Change<Meta>, tally: &Tally) -> Vec<ReleaseKey> {
         let turned = self.standing.turn(&change);
         if let Change::Applied(meta) | Change::Deleted(meta) = &change {
             self.seen = self.seen.max(number(meta.metadata.resource_version.as_deref()));
@@ -109,12 +107,12 @@ impl Shard {
             }
             Change::Listed(meta) => {
                 if let Some(listing) = &mut self.listing {
-                    apply(listing, &meta, malformed);
+                    apply(listing, &meta, tally);
                 }
                 Vec::new()
             }
             Change::Complete { version, .. } => self.complete(version),
-            Change::Applied(meta) => apply(&mut self.entries, &meta, malformed).into_iter().collect(),
+            Change::Applied(meta) => apply(&mut self.entries, &meta, tally).into_iter().collect(),
             Change::Deleted(meta) => self.delete(&meta).into_iter().collect(),
             Change::Opened { .. } | Change::Lost | Change::Dark | Change::Refused(_) => Vec::new(),
         };
@@ -202,16 +200,17 @@ impl Shard {
 }
 
 /// Returns the release if it says something else now.
-fn apply(entries: &mut Entries, meta: &Meta, malformed: &AtomicU64) -> Option<ReleaseKey> {
+fn apply(entries: &mut Entries, meta: &Meta, tally: &Tally) -> Option<ReleaseKey> {
     let identity = identity(&meta.metadata);
     let record = versioned_record(&meta.metadata);
     let (Some((key, revision)), Some(record)) = (identity.clone(), record) else {
-        malformed.fetch_add(1, Ordering::Relaxed);
+        tally.count_record();
         // It may have been a record until somebody spoiled it.
         let (key, revision) = identity?;
         return remove(entries, key, revision, number(meta.metadata.resource_version.as_deref()));
     };
     debug_assert_eq!(revision, record.record.revision);
+    spoilt(&meta.metadata).for_each(|label| tally.count_label(label));
     let entry = entries.entry(key.clone()).or_default();
     (entry.is_news(record.version) && entry.put(record)).then_some(key)
 }

@@ -43,6 +43,58 @@ pub(in super::super) fn versioned_record(meta: &ObjectMeta) -> Option<VersionedR
     Some(VersionedRecord { version: number(meta.resource_version.as_deref()), record })
 }
 
+/// A label of the operator's on a record. Anybody may have written into it; what cannot be read counts as not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnLabel {
+    Digest,
+    /// A digest that reads well, by a formula that this operator does not know: a later one made it.
+    Formula,
+    Owner,
+    Revision,
+    Verified,
+    Cleared,
+}
+
+impl OwnLabel {
+    pub const ALL: [Self; 6] =
+        [Self::Digest, Self::Formula, Self::Owner, Self::Revision, Self::Verified, Self::Cleared];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Formula => "formula",
+            Self::Owner => "owner",
+            Self::Revision => "revision",
+            Self::Verified => "verified",
+            Self::Cleared => "cleared",
+        }
+    }
+
+    fn is_spoilt(self, text: &str) -> bool {
+        match self {
+            Self::Digest | Self::Owner => ReleaseDigest::parse(text).is_err(),
+            Self::Formula => ReleaseDigest::parse(text).is_ok_and(|digest| !digest.is_of_known_formula()),
+            Self::Revision | Self::Verified | Self::Cleared => text.parse::<u32>().is_err(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Digest | Self::Formula => LABEL_DIGEST,
+            Self::Owner => LABEL_OWNER,
+            Self::Revision => LABEL_REVISION,
+            Self::Verified => LABEL_VERIFIED,
+            Self::Cleared => LABEL_CLEARED,
+        }
+    }
+}
+
+/// The labels of a record that say nothing, because something else than the operator writes stands there.
+pub(super) fn spoilt(meta: &ObjectMeta) -> impl Iterator<Item = OwnLabel> {
+    let text = |label: OwnLabel| meta.labels.as_ref()?.get(label.name());
+    OwnLabel::ALL.into_iter().filter(move |label| text(*label).is_some_and(|text| label.is_spoilt(text)))
+}
+
 /// When the Secret was last written, in seconds since 1970, as the API server says. helm's own label `modifiedAt` is not
 /// it: helm 4.3 copies that to the next revision together with the user's labels, where it tells an earlier time.
 fn written(meta: &ObjectMeta) -> i64 {

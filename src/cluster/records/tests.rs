@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::release::RecordStatus;
-use crate::types::{Namespace, ReleaseName};
+use crate::types::{Namespace, ReleaseDigest, ReleaseName};
 
 fn key(name: &str) -> ReleaseKey {
     ReleaseKey { namespace: Namespace::parse("apps").unwrap(), name: ReleaseName::parse(name).unwrap() }
@@ -222,4 +222,32 @@ fn later_version_of_a_record_is_waited_for_whatever_it_says() {
     index.fold(0, Change::Applied(secret("web", 2, "pending-upgrade", 10)));
     assert!(woken());
     assert_eq!((index.version(&release, 2), index.version(&release, 3)), (Some(10), None));
+}
+
+#[test]
+fn labels_that_say_nothing_are_counted_and_leave_the_record_as_it_is() {
+    let (index, _) = index();
+    let digest = ReleaseDigest::v1(&[b"web"]).to_string();
+    let labelled = |revision: u32, labels: &[(&str, &str)]| {
+        let mut meta = secret("web", revision, "superseded", 5);
+        let own = labels.iter().map(|(name, text)| (format!("helmrelease.dev/{name}"), (*text).to_owned()));
+        meta.metadata.labels.as_mut().unwrap().extend(own);
+        meta
+    };
+    let good = [("digest", &*digest), ("owner", &*digest), ("revision", "1"), ("verified", "1"), ("cleared", "1")];
+    listed(&index, [labelled(1, &good)], 9);
+    assert!(index.spoilt_labels().all(|(_, count)| count == 0));
+    let later = format!("v9-{}", &digest[3..]);
+    let spoilt = [
+        labelled(2, &[("digest", "colour"), ("owner", "somebody.else"), ("revision", "abc"), ("verified", "zzz")]),
+        labelled(3, &[("digest", &later), ("verified", "-1"), ("cleared", "18446744073709551616"), ("another", "?")]),
+    ];
+    for meta in spoilt {
+        index.fold(0, Change::Applied(meta));
+    }
+    let counts: Vec<_> = index.spoilt_labels().map(|(label, count)| (label.as_str(), count)).collect();
+    let expected = [("digest", 1), ("formula", 1), ("owner", 1), ("revision", 1), ("verified", 2), ("cleared", 1)];
+    assert_eq!(counts, expected);
+    assert_eq!(statuses(&index, "web"), [(1, Superseded), (2, Superseded), (3, Superseded)]);
+    assert_eq!(index.malformed(), 0, "they are records");
 }

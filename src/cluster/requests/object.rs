@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::FIELD_MANAGER;
 use super::super::error::ClusterError;
 use super::{Requests, patch_params};
-use crate::api::{FINALIZER, HelmRelease, HelmReleaseStatus};
+use crate::api::{ConditionType, FINALIZER, HelmRelease, HelmReleaseStatus};
 
 /// The object that is written to. The uid keeps a write from reaching another object of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,13 @@ impl Requests {
 
     /// As [`Self::write_status`] for an object that is malformed and will be so in the answer.
     pub async fn write_status_unread(&self, target: &Target, status: &HelmReleaseStatus) -> Result<(), ClusterError> {
-        self.text(status_patch(target, status, None)).await.map(drop)
+        match self.text(status_patch(target, status, None)).await {
+            // Nothing can be applied to what was stored before the schema was what it is.
+            Err(ClusterError::Unavailable(message)) if message.starts_with(UNTYPED) => {
+                self.text(ready_patch(target, status)).await.map(drop)
+            }
+            written => written.map(drop),
+        }
     }
 }
 
@@ -98,6 +104,18 @@ fn correction(there: &Value, wanted: &Value) -> Value {
     let other = wanted.iter().filter(|(key, value)| there.get(*key) != Some(value));
     let other = other.map(|(key, value)| (key.clone(), correction(there.get(key).unwrap_or(&Value::Null), value)));
     Value::Object(gone.chain(other).collect::<Map<_, _>>())
+}
+
+/// How the API server begins to say, with the code of a failure of its own, that a stored object is not of its schema.
+const UNTYPED: &str = "failed to create typed live object";
+
+/// Says of Ready alone what a status says: no other condition is in every status, and one that was not applied would
+/// stay when the object is put right.
+fn ready_patch(target: &Target, status: &HelmReleaseStatus) -> super::Built {
+    let ready: Vec<_> = status.conditions.iter().filter(|one| one.type_ == ConditionType::Ready.as_str()).collect();
+    let status = json!({ "observedGeneration": status.observed_generation, "conditions": ready });
+    let patch = json!({ "metadata": { "uid": target.uid }, "status": status });
+    objects(target).patch_subresource("status", &target.name, &patch_params(), &Patch::Merge(patch))
 }
 
 fn objects(target: &Target) -> Request {

@@ -68,6 +68,21 @@ async fn status_without_a_version_has_no_precondition() {
 }
 
 #[tokio::test]
+async fn object_that_is_not_of_its_schema_is_told_so_without_applying() {
+    let refusal = "failed to create typed live object (apps/web; HelmRelease): .spec.timeout: expected string, got 7";
+    let (requests, log) = requests(move |asked| match &*asked.content_type {
+        "application/merge-patch+json" => (200, "malformed".to_owned()),
+        _ => failure(500, "InternalError", refusal),
+    });
+    let status = crate::status::render_malformed(None, 3, "expected a text", Timestamp::UNIX_EPOCH);
+    requests.write_status_unread(&Target::of(&seen(&[])), &status).await.unwrap();
+    let body = &log_of(&log)[1].body;
+    assert_eq!((&body["metadata"], &body["status"]["observedGeneration"]), (&json!({ "uid": "u" }), &json!(3)));
+    let told: Vec<_> = body["status"]["conditions"].as_array().unwrap().iter().map(|one| &one["type"]).collect();
+    assert_eq!(told, ["Ready"]);
+}
+
+#[tokio::test]
 async fn status_of_an_object_that_changed_is_a_conflict() {
     let (requests, log) = requests(|_| failure(409, "Conflict", "the object has been modified"));
     let error = requests.write_status(&Target::of(&seen(&[])), &HelmReleaseStatus::default(), Some("7")).await;

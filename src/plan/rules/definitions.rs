@@ -12,7 +12,7 @@ pub(super) fn learn(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outc
     if !deploys || matches!(outcome.ended, Ended::NotStarted(_) | Ended::Cancelled) {
         return;
     }
-    let found = operation.digest.clone().and_then(|digest| LeftAlone::new(digest, outcome.definitions.clone()));
+    let found = operation.digest.clone().and_then(|digest| LeftAlone::new(digest, outcome.definitions.to_vec()));
     if found != draft.memory.definitions
         && let Some(left) = &found
     {

@@ -135,7 +135,7 @@ impl World {
             Run::Left(Left::Stuck) => {
                 self.finish(Ended::TimedOut, Some(RecordStatus::Failed));
                 if let Flight::Ended(outcome) = &mut self.flight {
-                    outcome.awaited = Some(Why::own("hook Job web-hook did not end"));
+                    outcome.awaited = Some(Box::new(Why::own("hook Job web-hook did not end")));
                 }
             }
             Run::Left(Left::Unanswered) => self.finish(Ended::TimedOut, None),
@@ -180,7 +180,7 @@ impl World {
             payload: self.newest().map(|newest| Box::new(payload_of(newest))),
             awaited: None,
             left_over: Vec::new(),
-            definitions: Vec::new(),
+            definitions: Box::default(),
             tests,
         });
     }
