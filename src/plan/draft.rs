@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
-        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory, Operation,
+        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Member, Memory, Operation,
         OperationKind, OwnerId, Policy, Record, RecordStatus, Records, Snapshot, Unread,
     },
     types::ReleaseDigest,
@@ -133,6 +133,13 @@ impl<'a> Draft<'a> {
             && self.inputs().is_some_and(|inputs| {
                 Some(&inputs.digest) != bad && self.memory.quarantine_of(&inputs.digest).is_none()
             })
+    }
+
+    /// An object that a removal of ours has left, and that is still there. Before a list of what is left was made at the
+    /// end of an uninstall, nothing of ours can be left.
+    pub(super) fn terminating(&self) -> Option<&'a Member> {
+        let left = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);
+        self.snapshot.health.present.first().filter(|_| left && self.records().is_some_and(Records::is_empty))
     }
 
     /// How a person names what is desired.
