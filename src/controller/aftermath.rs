@@ -66,7 +66,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
     }
-    Outcome { records: Some(records), payload, tests, ..outcome }
+    Outcome { records: Some(records), payload: payload.map(Box::new), tests, ..outcome }
 }
 
 /// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
@@ -101,7 +101,7 @@ async fn left_over(context: &Context, release: &ReleaseKey, members: &[Member]) 
     for member in members {
         match context.requests.read_member(member).await {
             Ok(Some(object)) if !keeps(&object) && (is_of(&object, release) || is_leaving(&object)) => {
-                left.push(member.clone())
+                left.push(member.clone());
             }
             // What cannot be read is not known to be there: it must not hold the object for ever.
             Ok(_) | Err(_) => {}

@@ -255,7 +255,6 @@ impl<'a> Draft<'a> {
     }
 
     /// Has the payload of the newest record read, unless that was refused a moment ago.
-    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of a rule, and a rule may have none")]
     pub(super) fn inspect(&self, revision: u32, because: Because) -> Option<Decision> {
         match &self.snapshot.unread {
             Some(Unread { why, transient, until }) if self.now() < *until => {

@@ -234,7 +234,7 @@ pub struct Outcome {
     /// All records, read with a quorum after the end; `None` when they could not be read.
     pub records: Option<Records>,
     /// The payload of the newest revision; `None` when it was not read.
-    pub payload: Option<Payload>,
+    pub payload: Option<Box<Payload>>,
     /// After an uninstall: objects of the release that are still there.
     pub left_over: Vec<Member>,
     /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.

@@ -8,7 +8,6 @@ use crate::{
     release::{Cause, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "the last rule always has an answer, but is a rule like the others")]
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     // An install over what is on its way out would take it for its own, and lose it.
     if let Some(member) = draft.terminating() {

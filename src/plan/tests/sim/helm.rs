@@ -168,7 +168,7 @@ impl World {
             ended,
             waited: Duration::ZERO,
             records: Some(self.records()),
-            payload: self.newest().map(payload_of),
+            payload: self.newest().map(payload_of).map(Box::new),
             left_over: Vec::new(),
             definitions: Vec::new(),
             tests,
