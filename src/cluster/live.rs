@@ -161,8 +161,15 @@ impl LiveIndex {
         namespaces.sort_unstable();
         namespaces.dedup();
         let health = combine(views, namespaces.into_iter().flat_map(|namespace| pods.facts(namespace)));
-        let is_there = |look: &Look<'_>| matches!(look, Look::Judged { there: true, .. });
-        let present = members.iter().zip(&looks).filter(|(_, look)| is_there(look)).map(|(member, _)| member.clone());
+        let is_there = |(member, look): &(&Member, &Look<'_>)| match look {
+            Look::Judged { there, .. } => *there,
+            Look::Missing => !state.is_live(member, &self.scope),
+            // What is not in view is not known to be gone.
+            Look::Pending => true,
+            // A kind that is there no more has no objects, and what may not be seen must not be waited for for ever.
+            Look::Refused(_) => false,
+        };
+        let present = members.iter().zip(&looks).filter(is_there).map(|(member, _)| member.clone());
         HealthView {
             health,
             live_since: state.live_since(members, &self.scope, self.started()),
@@ -207,6 +214,11 @@ impl Look<'_> {
 impl State {
     fn view(&self, member: &Member, scope: &Scope) -> Look<'_> {
         self.kinds.get(&member.api_version, &member.kind).map_or(Look::Pending, |kind| kind.look(member, scope))
+    }
+
+    fn is_live(&self, member: &Member, scope: &Scope) -> bool {
+        let kind = self.kinds.get(&member.api_version, &member.kind);
+        kind.is_some_and(|kind| kind.since(member, scope).is_some())
     }
 
     fn live_since(&self, members: &[Member], scope: &Scope, started: Timestamp) -> Option<Timestamp> {

@@ -1,6 +1,6 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use super::{Context, operate::Attempt, persistently, verdicts};
+use super::{Context, leftovers::is_of, operate::Attempt, persistently, verdicts};
 use crate::{
     api::OperationKind,
     cluster::{ClusterError, RecordData},
@@ -32,7 +32,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
-        let left_over = left_over(context, &attempt.members).await;
+        let left_over = left_over(context, &release, &attempt.members).await;
         return Outcome { records, left_over, ..outcome };
     }
     // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
@@ -117,17 +117,25 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
     }
 }
 
-/// Objects that are still there after an uninstall.
-async fn left_over(context: &Context, members: &[Member]) -> Vec<Member> {
+/// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
+/// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
+/// (from 4.3 on, with exit code 0), and would be waited for for ever.
+async fn left_over(context: &Context, release: &ReleaseKey, members: &[Member]) -> Vec<Member> {
     let mut left = Vec::new();
     for member in members {
         match context.requests.read_member(member).await {
-            Ok(Some(object)) if !keeps(&object) => left.push(member.clone()),
+            Ok(Some(object)) if !keeps(&object) && (is_of(&object, release) || is_leaving(&object)) => {
+                left.push(member.clone());
+            }
             // What cannot be read is not known to be there: it must not hold the object for ever.
             Ok(_) | Err(_) => {}
         }
     }
     left
+}
+
+fn is_leaving(object: &serde_json::Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 /// `helm.sh/resource-policy: keep`: helm leaves it, and so does the wait for the end.

@@ -143,12 +143,7 @@ fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timesta
         return HealthView { health: Health::Healthy, live_since: Some(context.since()), present: Vec::new() };
     };
     context.live.want(release, &inventory.members, now);
-    let mut view = context.live.health_of(&inventory.members);
-    // What is not in view is not known to be gone.
-    if view.live_since.is_none() {
-        view.present.clone_from(&inventory.members);
-    }
-    view
+    context.live.health_of(&inventory.members)
 }
 
 /// References whose versions decide whether the inputs have to be looked up again.

@@ -82,7 +82,7 @@ async fn ends(context: &Context, policy: &Policy, hook: Option<&Hook>) {
     };
     if let Err(error) = context.requests.until_member(&member, ended).await {
         tracing::warn!(%member, %error, "a hook cannot be watched; the run is ended after it, when the record says so");
-        pending().await
+        pending::<()>().await;
     }
 }
 

@@ -133,7 +133,7 @@ fn takes_more_along(member: &Member) -> bool {
 }
 
 /// Whether helm says that the object belongs to the release; what somebody else has taken over is left alone.
-fn is_of(object: &Value, release: &ReleaseKey) -> bool {
+pub(super) fn is_of(object: &Value, release: &ReleaseKey) -> bool {
     let said = |path| object.pointer(path).and_then(Value::as_str);
     said("/metadata/labels/app.kubernetes.io~1managed-by") == Some("Helm")
         && said("/metadata/annotations/meta.helm.sh~1release-name") == Some(release.name.as_str())

@@ -135,7 +135,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
     let waited = started.map_or(Duration::ZERO, |started| started.duration_since(begun));
     let waited = types::Duration::at_most_a_year(waited);
     let definitions = definitions.into();
-    Outcome { definitions, waited, ..aftermath::look(context, attempt, before, ended).await }
+    Outcome { waited, definitions, ..aftermath::look(context, attempt, before, ended).await }
 }
 
 /// The definitions of the chart first, then helm. Also the names of definitions that differ and were left alone, and

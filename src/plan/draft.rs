@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
-        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Memory, Operation,
+        Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Member, Memory, Operation,
         OperationKind, OwnerId, Payload, Policy, Record, RecordStatus, Records, Snapshot, Unread,
     },
     types::ReleaseDigest,
@@ -156,6 +156,13 @@ impl<'a> Draft<'a> {
             })
     }
 
+    /// An object that a removal of ours has left, and that is still there. Before a list of what is left was made at the
+    /// end of an uninstall, nothing of ours can be left.
+    pub(super) fn terminating(&self) -> Option<&'a Member> {
+        let left = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);
+        self.snapshot.health.present.first().filter(|_| left && self.records().is_some_and(Records::is_empty))
+    }
+
     /// How a person names what is desired.
     pub(super) fn desired_label(&self) -> Box<str> {
         self.memory.desired.as_ref().map_or_else(|| "the desired version".into(), |d| d.label().into())
@@ -266,7 +273,6 @@ impl<'a> Draft<'a> {
     }
 
     /// Has the payload of the newest record read, unless that was refused a moment ago.
-    #[expect(clippy::unnecessary_wraps, reason = "it is the answer of a rule, and a rule may have none")]
     pub(super) fn inspect(&self, revision: u32, because: Because) -> Option<Decision> {
         match &self.snapshot.unread {
             Some(Unread { why, transient, until }) if self.now() < *until => {

@@ -246,7 +246,7 @@ pub struct HealthView {
     /// Since when all views that the judgement needs are live; `None` while one is not.
     #[serde(default)]
     pub live_since: Option<Timestamp>,
-    /// Members that are there.
+    /// Members that are there, or that may be because nobody has looked.
     #[serde(default)]
     pub present: Vec<Member>,
 }

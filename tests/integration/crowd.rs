@@ -45,7 +45,7 @@ spec:
     spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
 "#;
 /// Of each kind: together far more than there are seats for runs that compute.
-const WITHOUT_RETURN_EACH: usize = 5;
+const WITHOUT_RETURN_EACH: u32 = 5;
 
 /// Releases in `operator`'s pools and in their queue, its tasks for releases, and its processes by two counts.
 fn at_work(operator: &Operator) -> ([f64; 4], usize) {
@@ -117,12 +117,13 @@ fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
         s.declare(back, &spec(-1));
         s.delete(gone);
     }
-    let all = (back.len() + gone.len()) as f64;
+    let all = 2 * WITHOUT_RETURN_EACH;
     let hang = |operator: &Operator| {
         s.eventually("every rollback and every removal hangs in a hook", || {
             let jobs = s.list("/apis/batch/v1", "jobs");
-            let hanging = jobs.iter().filter(|job| job["status"]["active"] == 1).count() as f64;
-            (hanging == all && at_work(operator).0[3] == all).then_some(())
+            let hanging = jobs.iter().filter(|job| job["status"]["active"] == 1).count();
+            let [.., processes] = at_work(operator).0;
+            ((hanging, processes) == (all as usize, f64::from(all))).then_some(())
         });
     };
     let others = |version: &str, revision| {

@@ -1,8 +1,8 @@
 //! The end of a release.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -12,6 +12,8 @@ tests![
     release_that_never_was_is_let_go,
     suspended_release_is_uninstalled_all_the_same,
     deletion_waits_until_the_objects_are_gone,
+    deletion_waits_for_nothing_that_belongs_to_another_release,
+    deletion_waits_for_no_object_of_a_kind_that_is_gone,
 ];
 
 /// Fails when anything of the release is left.
@@ -95,6 +97,61 @@ fn deletion_waits_until_the_objects_are_gone(s: &Scenario<'_>) {
         crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.message.contains("ConfigMap"))
     });
     held(&[]);
+    s.gone("a");
+    nothing_left(s, "a");
+}
+
+fn deletion_waits_for_nothing_that_belongs_to_another_release(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    let annotations = json!({ "meta.helm.sh/release-name": "another" });
+    s.patch("v1", "ConfigMap", "a", &json!({ "metadata": { "annotations": annotations } }));
+    s.delete("a");
+    s.gone("a");
+    assert_eq!(s.story("a"), "", "no record");
+    assert!(s.object("/api/v1", "configmaps", "a").is_some(), "helm left it to the other release");
+    assert!(s.object("/api/v1", "services", "a").is_none());
+}
+
+fn deletion_waits_for_no_object_of_a_kind_that_is_gone(s: &Scenario<'_>) {
+    let group = format!("{}.example.org", s.namespace);
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("things.{group}") },
+        "spec": { "group": group, "scope": "Namespaced", "names": { "plural": "things", "kind": "Thing" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema":
+                { "type": "object", "x-kubernetes-preserve-unknown-fields": true } } }] },
+    });
+    s.land.cluster.apply_value(None, &definition).unwrap();
+    let thing = format!("apiVersion: {group}/v1\nkind: Thing\nmetadata:\n  name: held\n");
+    s.repository.publish(&chart("1.6.0").file("templates/thing.yaml", thing));
+    let operator = s.operate();
+    s.declare("a", &web("1.6.0", json!({})));
+    s.deployed("a", 1);
+    let api_version = format!("{group}/v1");
+    let held = |api_version: &str, kind: &str, name: &str, finalizers: Value| {
+        s.patch(api_version, kind, name, &json!({ "metadata": { "finalizers": finalizers } }));
+    };
+    held(&api_version, "Thing", "held", json!(["example.org/held"]));
+    held("v1", "ConfigMap", "a", json!(["example.org/held"]));
+    s.delete("a");
+    s.until("a", "helm is done, and an object that is stuck is named", |object| {
+        let ready = crate::stage::status::condition(object, "Ready");
+        ready.is_some_and(|ready| ready.message.contains("ConfigMap") || ready.message.contains("Thing"))
+    });
+    let name = format!("things.{group}");
+    s.land.cluster.delete_from_cluster("apiextensions.k8s.io/v1", "CustomResourceDefinition", &name).unwrap();
+    held(&api_version, "Thing", "held", Value::Null);
+    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+    s.eventually("the kind is gone", || s.land.sandbox.get(&path).unwrap().is_none().then_some(()));
+    let before = s.proxy.snapshot();
+    s.eventually("the operator looks for the kind in vain", || {
+        let asked = s.proxy.snapshot().since(&before);
+        (asked.total(|key| key.resource == "things") > 0).then_some(())
+    });
+    s.touch(&operator, "a");
+    held("v1", "ConfigMap", "a", Value::Null);
     s.gone("a");
     nothing_left(s, "a");
 }

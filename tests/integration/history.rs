@@ -165,7 +165,7 @@ fn damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again
     let started = operator.metric("helm_processes_started_total", "");
     s.touch(&operator, "a");
     s.touch(&operator, "a");
-    assert_eq!(operator.metric("helm_processes_started_total", ""), started);
+    assert!(operator.metric("helm_processes_started_total", "") <= started);
     assert!(started > 0.0, "helm was counted");
     let stalled = s.until("a", "Stalled", |object| condition(object, "Stalled").is_some());
     assert_eq!(condition(&stalled, "Stalled").map(|one| &*one.reason), Some("RecordUnreadable"));

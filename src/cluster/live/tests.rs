@@ -348,3 +348,19 @@ async fn kinds_are_found_and_watched_when_they_are_wanted() {
     assert_eq!(locked(&index.state).kinds.iter().count(), 0, "nobody uses them any more");
     running.abort();
 }
+
+#[test]
+fn object_that_nobody_sees_may_be_there_and_one_of_a_refused_kind_is_not_waited_for() {
+    let (index, _) = index(Scope::Cluster);
+    let (a, job) = (deployment("a"), member("Job", "apps", "j"));
+    let members = [a.clone(), job.clone()];
+    index.want(&release("r"), &members, at(1001));
+    let present = || index.health_of(&members).present;
+    assert_eq!(present(), members);
+    listed(&index, &a, [], 9);
+    assert_eq!(present(), std::slice::from_ref(&job));
+    fold(&index, &job, 0, Change::Refused("the API server has no kind Job".into()));
+    assert_eq!(present(), []);
+    fold(&index, &a, 0, Change::Lost);
+    assert_eq!(present(), std::slice::from_ref(&a), "it may have been made again since");
+}

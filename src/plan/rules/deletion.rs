@@ -39,11 +39,9 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return let_go();
     }
     let Some(newest) = records.newest() else {
-        // Before a list of what is left was made at the end of an uninstall, nothing of ours can be left.
-        let left = draft.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);
-        return match draft.snapshot.health.present.first() {
-            Some(member) if left => Decision::idle(Because::Terminating { member: member.clone() }),
-            _ => let_go(),
+        return match draft.terminating() {
+            Some(member) => Decision::idle(Because::Terminating { member: member.clone() }),
+            None => let_go(),
         };
     };
     if !draft.ever_ours() {
