@@ -215,7 +215,8 @@ fn back_at_good(world: &World, object: &Object, release: &Name, records: &[Recor
     let is_good = |last: &Record| {
         last.status == "deployed"
             && !world.settings.behaviour(&last.version).is_bad_by_itself()
-            && (!tests_count(object) || has_passed(last))
+            // What was taken over was judged by its health, and never tested.
+            && (!tests_count(object) || has_passed(last) || adopts(object))
     };
     records.last().is_some_and(is_good) && workloads::is_healthy(world, release)
 }
