@@ -36,6 +36,9 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
+        if let Some(newest) = records.as_ref().and_then(Records::newest) {
+            why_refused(context, &release, newest.revision).await;
+        }
         let left_over = left_over(context, &release, &attempt.members).await;
         return Outcome { records, left_over, ..outcome };
     }
@@ -74,13 +77,13 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
 }
 
-/// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
-/// anew at once, that would go on for ever.
+/// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
+/// removes the others and leaves that one. Planned anew, that would go on for ever.
 async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
-    if let Ok((payload, version)) = read_payload(context, release, newest).await
-        && payload.action == ForeignAction::Unreadable
-    {
-        context.payloads.put(release, payload, version);
+    let Ok(Some(record)) = context.requests.read_record_data(release, newest).await else { return };
+    let payload = payload(context, release, newest, &record).await;
+    if payload.action == ForeignAction::Unreadable {
+        context.payloads.put(release, payload, record.version());
     }
 }
 
