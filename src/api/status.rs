@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Most objects that the inventory names. Beyond it `complete` is false, and the record itself is asked.
+/// Most objects that the inventory names, those with a health of their own first where there are more. Beyond it
+/// `complete` is false, and what is not named is not judged.
 pub const INVENTORY_MAX: usize = 500;
 /// Most entries of the history; the oldest go first.
 pub const HISTORY_MAX: usize = 10;
@@ -251,7 +252,7 @@ pub struct Quarantined {
 pub struct Inventory {
     /// The revision whose objects these are.
     pub revision: u32,
-    /// False when there are more objects than are named here.
+    /// False when there are more objects than are named here. Only these are judged.
     pub complete: bool,
     #[schemars(length(max = 500))]
     pub objects: Vec<InventoryObject>,

@@ -1,9 +1,12 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
+use futures::{TryStreamExt as _, stream};
+
 use super::{Context, leftovers::is_of, operate::Attempt, persistently, verdicts};
 use crate::{
-    api::OperationKind,
+    api::{INVENTORY_MAX, OperationKind},
     cluster::{ClusterError, RecordData},
+    health::has_health,
     helm::{self, Hook, HookPhase},
     release::{
         Ended, Failure, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
@@ -12,8 +15,9 @@ use crate::{
     types::{Duration, ReleaseKey},
 };
 
-/// Objects of a revision that are read once after helm's end. Beyond it, the watches alone tell.
-const MEMBERS_READ_MAX: usize = 50;
+/// Reads of one release under way at the same time. One after the other, hundreds of objects would hold up a verdict for
+/// seconds; more at once, after each of many runs of helm, would take the API server's places from others.
+const READS_AT_ONCE: usize = 8;
 
 /// Reads what there is after helm's end.
 pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, ended: Ended) -> Outcome {
@@ -32,6 +36,9 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
+        if let Some(newest) = records.as_ref().and_then(Records::newest) {
+            why_refused(context, &release, newest.revision).await;
+        }
         let left_over = left_over(context, &release, &attempt.members).await;
         return Outcome { records, left_over, ..outcome };
     }
@@ -70,13 +77,13 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
 }
 
-/// helm passes by a record that it cannot read, and then wants to write the same revision again, which is there. Planned
-/// anew at once, that would go on for ever.
+/// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
+/// removes the others and leaves that one. Planned anew, that would go on for ever.
 async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
-    if let Ok((payload, version)) = read_payload(context, release, newest).await
-        && payload.action == ForeignAction::Unreadable
-    {
-        context.payloads.put(release, payload, version);
+    let Ok(Some(record)) = context.requests.read_record_data(release, newest).await else { return };
+    let payload = payload(context, release, newest, &record).await;
+    if payload.action == ForeignAction::Unreadable {
+        context.payloads.put(release, payload, record.version());
     }
 }
 
@@ -144,19 +151,22 @@ pub(super) fn keeps(object: &serde_json::Value) -> bool {
     policy.and_then(serde_json::Value::as_str).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
 }
 
-/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end.
+/// Watches the members, and reads those with a health of their own once: a watch may lag behind helm's end. All of them
+/// that are judged are read, so that no verdict rests on a view from before that; see [`payload`] for which those are.
 async fn observe(context: &Context, release: &ReleaseKey, members: &[Member]) -> Result<(), ClusterError> {
     context.live.want(release, members, context.clock.now());
-    let judged = members.iter().filter(|member| needs_reading(member));
-    for member in judged.take(MEMBERS_READ_MAX) {
-        match persistently(|| context.requests.read_member(member)).await {
-            Ok(Some(object)) => context.live.observe(&object),
-            Err(error) if error.is_transient() => return Err(error),
-            // What may not be read may not be watched either, and the index says so.
-            Ok(None) | Err(_) => {}
-        }
-    }
-    Ok(())
+    let judged = members.iter().take(INVENTORY_MAX).filter(|member| needs_reading(member)).map(Ok);
+    stream::iter(judged)
+        .try_for_each_concurrent(READS_AT_ONCE, |member| async move {
+            match persistently(|| context.requests.read_member(member)).await {
+                Ok(Some(object)) => context.live.observe(&object),
+                Err(error) if error.is_transient() => return Err(error),
+                // What may not be read may not be watched either, and the index says so.
+                Ok(None) | Err(_) => {}
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Whether a view from before helm's end could take the old state of an object for the new one. What has no health, and
@@ -164,7 +174,7 @@ async fn observe(context: &Context, release: &ReleaseKey, members: &[Member]) ->
 fn needs_reading(member: &Member) -> bool {
     let simple =
         &*member.api_version == "v1" && matches!(&*member.kind, "Service" | "PersistentVolumeClaim" | "Namespace");
-    !simple && crate::health::has_health(&member.api_version, &member.kind)
+    !simple && has_health(&member.api_version, &member.kind)
 }
 
 /// What the record of a revision tells beyond its labels, with its objects in view as they are now; and the version of
@@ -220,6 +230,10 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
         members.push(object.member(namespaced, &release.namespace));
+    }
+    // The inventory has no room for all of them: what can be bad is judged before what cannot.
+    if members.len() > INVENTORY_MAX {
+        members.sort_by_key(|member| !has_health(&member.api_version, &member.kind));
     }
     Payload {
         revision,

@@ -1,8 +1,9 @@
 //! Deletes what revisions that never became good have left behind, as the identity of the release, and says so.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -18,17 +19,49 @@ use crate::{
 /// Objects that are looked at for one release. More are a defect of a chart, and stay.
 const LEFT_OVER_MAX: usize = 100;
 
-/// Releases that are being cleared.
 #[derive(Default)]
-pub struct Clearing(Mutex<HashSet<ReleaseKey>>);
+struct Tries {
+    /// Being made, or waiting for the next one: no other is begun meanwhile.
+    underway: bool,
+    /// Tries that failed in a row.
+    failed: u32,
+}
+
+/// Releases that are being cleared, and those where that failed.
+#[derive(Default)]
+pub struct Clearing(Mutex<HashMap<ReleaseKey, Tries>>);
 
 impl Clearing {
-    fn begin(&self, release: &ReleaseKey) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(release.clone())
+    fn lock(&self) -> MutexGuard<'_, HashMap<ReleaseKey, Tries>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, release: &ReleaseKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(release);
+    /// `false` when a release is being cleared.
+    fn begin(&self, release: &ReleaseKey) -> bool {
+        let mut releases = self.lock();
+        let tries = releases.entry(release.clone()).or_default();
+        !std::mem::replace(&mut tries.underway, true)
+    }
+
+    /// The try failed: how long to wait before [`Self::rest`], longer each time.
+    fn fail(&self, release: &ReleaseKey) -> Duration {
+        let mut releases = self.lock();
+        let Some(tries) = releases.get_mut(release) else { return super::pause_after(0) };
+        let pause = super::pause_after(tries.failed);
+        tries.failed = tries.failed.saturating_add(1);
+        pause
+    }
+
+    /// Another try may be begun.
+    fn rest(&self, release: &ReleaseKey) {
+        if let Some(tries) = self.lock().get_mut(release) {
+            tries.underway = false;
+        }
+    }
+
+    /// The release is cleared, or gone.
+    pub(super) fn end(&self, release: &ReleaseKey) {
+        self.lock().remove(release);
     }
 }
 
@@ -58,16 +91,17 @@ pub(super) fn clear(
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let cleared = remove(&context, &release, &identity, &revisions).await;
-        context.clearing.end(&release);
         match cleared {
             Ok(cleared) => {
+                context.clearing.end(&release);
                 tell(&context, &about, &cleared);
                 context.wake(&key);
             }
             Err(error) => {
-                let delay = context.comes_back(&key);
+                let delay = context.clearing.fail(&release);
                 tracing::warn!(object = %key, %error, again_in_ms = delay.as_millis(), "what was left over is not cleared away yet");
                 tokio::time::sleep(delay).await;
+                context.clearing.rest(&release);
                 context.wake(&key);
             }
         }
@@ -156,5 +190,28 @@ fn tell(context: &Context, about: &Target, cleared: &Cleared) {
         let names: Vec<String> = cleared.staying.iter().map(|(member, why)| format!("{member} ({why})")).collect();
         let note = format!("left over by revisions that never became good, and not deleted: {}", names.join(", "));
         say(EventKind::Warning, "LeftOversStay", note);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Namespace, ReleaseName};
+
+    #[test]
+    fn clearing_that_fails_is_tried_again_later_each_time_and_by_nobody_meanwhile() {
+        let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
+        let clearing = Clearing::default();
+        let pauses = [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000].map(Duration::from_millis);
+        for pause in pauses {
+            assert!(clearing.begin(&release));
+            assert_eq!(clearing.fail(&release), pause);
+            assert!(!clearing.begin(&release), "a pass meanwhile begins none");
+            clearing.rest(&release);
+        }
+        assert!(clearing.begin(&release));
+        clearing.end(&release);
+        assert!(clearing.begin(&release));
+        assert_eq!(clearing.fail(&release), pauses[0], "cleared, it counts from the beginning");
     }
 }

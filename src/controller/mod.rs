@@ -281,6 +281,7 @@ impl Context {
         self.passed(key);
         if let Some(release) = release {
             self.payloads.give_up(release);
+            self.clearing.end(release);
             self.live.forget(release);
         }
     }

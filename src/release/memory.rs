@@ -279,9 +279,4 @@ impl Memory {
         let last = self.history.iter_mut().rev().find(|entry| entry.is_attempt())?;
         (last.action == OperationKind::Uninstall && !last.is_removal()).then_some(last)
     }
-
-    /// The members of a revision, if they are known and all of them.
-    pub fn members(&self, revision: u32) -> Option<&[Member]> {
-        self.inventory.as_ref().filter(|inventory| inventory.revision == revision).map(|i| &i.members[..])
-    }
 }

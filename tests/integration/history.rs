@@ -21,6 +21,7 @@ tests![
     each_attempt_is_told_with_its_cause,
     damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again,
     record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely,
+    damaged_record_of_a_release_that_is_deleted_is_named_until_it_is_gone,
     damaged_lock_of_a_dead_helm_is_named_until_it_is_restored,
 ];
 
@@ -171,6 +172,21 @@ fn damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again
     s.delete_object("v1", "Secret", "sh.helm.release.v1.a.v2");
     s.ready("a");
     assert_eq!(s.config("a", "version"), "2.0.0");
+}
+
+fn damaged_record_of_a_release_that_is_deleted_is_named_until_it_is_gone(s: &Scenario<'_>) {
+    let operator = s.operate();
+    two_versions(s);
+    replace_payload(s, "sh.helm.release.v1.a.v2", &rubbish());
+    s.delete("a");
+    let message = s.refused("a", "RecordUnreadable");
+    assert!(message.contains("sh.helm.release.v1.a.v2"), "{message}");
+    let started = operator.metric("helm_processes_started_total", "");
+    s.touch(&operator, "a");
+    assert!(operator.metric("helm_processes_started_total", "") <= started);
+    s.delete_object("v1", "Secret", "sh.helm.release.v1.a.v2");
+    s.gone("a");
+    assert!(s.revisions("a").is_empty(), "{}", s.story("a"));
 }
 
 fn damaged_lock_of_a_dead_helm_is_named_until_it_is_restored(s: &Scenario<'_>) {

@@ -3,7 +3,7 @@
 use sandbox::proxy::{Action, Gate, RequestInfo, Rule, Verb};
 use serde_json::json;
 
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::tests;
 
@@ -14,7 +14,25 @@ tests![
     rollback_by_hand_behind_a_frozen_view_is_respected,
     object_made_anew_behind_a_frozen_view_is_installed_once,
     frozen_view_of_objects_passes_no_bad_version,
+    frozen_view_of_many_objects_passes_no_bad_version,
 ];
+
+/// Objects with health next to the one that is bad, and before it in the manifest.
+const MANY: usize = 59;
+const SMALL: &str = r"
+{{- range until 59 }}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: {{ $.Release.Name }}-{{ . }}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {small: 's{{ . }}'}}
+  template:
+    metadata: {labels: {small: 's{{ . }}'}}
+    spec: {containers: [{name: small, image: small}]}
+{{- end }}
+";
 
 /// Starts an operator whose watches can be frozen: all of them, or those of one resource.
 #[track_caller]
@@ -129,6 +147,25 @@ fn frozen_view_of_objects_passes_no_bad_version(s: &Scenario<'_>) {
     gate.open();
     s.refused("a", "RolledBack");
     assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
+    assert!(!s.revisions("a")[1].verified, "the bad revision was never called good");
+}
+
+fn frozen_view_of_many_objects_passes_no_bad_version(s: &Scenario<'_>) {
+    for version in ["4.0.0", "4.1.0"] {
+        s.repository.publish(&chart(version).file("templates/all.yaml", SMALL));
+    }
+    let (_operator, gate) = operate_behind(s, Some("deployments"));
+    s.declare("a", &spec("4.0.0", "ready"));
+    let status = s.deployed("a", 1).status.unwrap();
+    s.marked("a", 1);
+    let objects = status.inventory.unwrap().objects;
+    let deployments: Vec<_> = objects.iter().filter(|object| object.kind == "Deployment").collect();
+    assert_eq!(deployments.iter().position(|object| object.name == "a"), Some(MANY), "the one that is bad is the last");
+    gate.close();
+    s.declare("a", &spec("4.1.0", "never-ready"));
+    s.eventually("the rollback, behind the frozen view", || (s.revisions("a").len() == 3).then_some(()));
+    gate.open();
+    s.refused("a", "RolledBack");
     assert!(!s.revisions("a")[1].verified, "the bad revision was never called good");
 }
 

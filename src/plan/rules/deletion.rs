@@ -54,6 +54,9 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if let Some(stale) = super::foreign::at_work(draft, newest) {
         return Decision::until(Because::StrangerAtWork { revision: newest.revision }, stale);
     }
+    if let Some(unreadable) = super::standing::unreadable(draft) {
+        return Some(unreadable);
+    }
     if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
         let uninstall_failed = draft.memory.failures.last.as_ref().is_some_and(|l| l.reason == "UninstallFailed");
         if uninstall_failed {

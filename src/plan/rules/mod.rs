@@ -53,7 +53,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "deletion",
         situation: "the object is being deleted",
-        action: "uninstall what is ours and wait until its objects are gone; then let the object go",
+        action: "uninstall what is ours and wait until its objects are gone; then let the object go; where the newest record cannot be read, name its Secret and wait until it is deleted or restored",
         decide: deletion::decide,
     },
     Rule {

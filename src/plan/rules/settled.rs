@@ -67,10 +67,11 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
     let records = draft.records()?;
     let made_by_us = !records.were_adopted();
     let first = draft.memory.deployed.is_none() && made_by_us && !records.iter().any(Record::is_verified);
+    let kind = deployed_by(draft, newest, first);
     match draft.health() {
         Health::Healthy if testing::have_failed(draft) && first && reinstalls(draft) => {
             let why = draft.last_failure();
-            Some(reinstall(draft, label, why))
+            Some(reinstall(draft, kind, label, why))
         }
         Health::Healthy if testing::are_due(draft, newest.revision) => testing::again(draft, newest, label),
         Health::Healthy => Some(draft.accept(newest.revision, None)),
@@ -84,9 +85,8 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
                 None => format!("{member}: {}", why.text).into(),
             };
             if first && reinstalls(draft) {
-                return Some(reinstall(draft, label, why));
+                return Some(reinstall(draft, kind, label, why));
             }
-            let kind = if first { OperationKind::Install } else { OperationKind::Upgrade };
             let next = if draft.memory.quarantine_of(newest.digest.as_ref()?).is_some() {
                 Next::Quarantined
             } else {
@@ -101,8 +101,22 @@ fn reinstalls(draft: &Draft<'_>) -> bool {
     draft.policy.install_failure == InstallFailure::Uninstall
 }
 
-fn reinstall(draft: &mut Draft<'_>, label: Box<str>, why: Box<str>) -> Decision {
-    let kind = OperationKind::Install;
+/// What made a revision: nothing good before it does not make it an install. Where history does not tell any more, the
+/// first is taken for one.
+fn deployed_by(draft: &Draft<'_>, newest: &Record, first: bool) -> OperationKind {
+    match draft.entry_of(newest).map(|entry| entry.action) {
+        Some(kind @ (OperationKind::Install | OperationKind::Upgrade)) => kind,
+        Some(OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall) | None => {
+            if first {
+                OperationKind::Install
+            } else {
+                OperationKind::Upgrade
+            }
+        }
+    }
+}
+
+fn reinstall(draft: &mut Draft<'_>, kind: OperationKind, label: Box<str>, why: Box<str>) -> Decision {
     if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
         let because = Because::AttemptFailed { kind, label, why, next: Next::RetryAt(until) };
         return Decision { action: Action::Idle, because, wake: Wake::At(until), placed: false };

@@ -50,8 +50,8 @@ pub(super) fn view(draft: &mut Draft<'_>) -> Option<Decision> {
 /// How soon a record that was restored is found: a payload is no part of what is watched.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// helm passes by a record that it cannot read (4.3 and 3.22) and then fails to write the same revision again. Its
-/// objects are not known, so nothing can be judged, rolled back or unlocked either.
+/// helm passes by a record that it cannot read (4.3 and 3.22) and then fails to write the same revision again, and a
+/// removal leaves it. Its objects are not known, so nothing can be judged, rolled back or unlocked either.
 pub(super) fn unreadable(draft: &mut Draft<'_>) -> Option<Decision> {
     let revision = draft.newest()?.revision;
     let payload = draft.snapshot.payload.as_ref()?;
