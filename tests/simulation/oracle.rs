@@ -238,9 +238,11 @@ fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) ->
     if !workloads::is_healthy(world, release) && !world.settings.behaviour(&wanted).is_never_ready() {
         return Some("the Deployment is not healthy".to_owned());
     }
-    // What a person went back to is taken as it is.
+    // What a person went back to is taken as it is, and so is what was taken over where the operator went back to it:
+    // its health alone made it a way back.
     let by_hand = world.lock().ledger.rolled_back_by_hand.contains(release);
-    if tests_count(object) && !by_hand && !has_passed(last) {
+    let taken_over = adopts(object) && last.description.starts_with("Rollback to ");
+    if tests_count(object) && !by_hand && !taken_over && !has_passed(last) {
         return Some(format!("the test of v{} is {:?}", last.revision, last.test));
     }
     // A mark that was lost is made up for when the release is not suspended any more.
