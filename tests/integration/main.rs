@@ -82,6 +82,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::hang::TESTS),
+        ("faults", faults::lists::TESTS),
         ("faults", faults::TESTS),
         ("faults", faults::helm::TESTS),
         ("crowd", crowd::TESTS),
