@@ -333,24 +333,24 @@ fn with_more(version: &str) -> Chart {
 
 /// A release whose second revision failed and left behind what [`with_more`] has more.
 #[track_caller]
-fn leave_behind(s: &Scenario<'_>, spec: impl Fn(&str, Value) -> Value) {
+fn leave_behind(s: &Scenario<'_>) {
     s.repository.publish(&with_more("1.5.0"));
-    s.declare("a", &spec("1.0.0", json!({})));
+    s.declare("a", &kept_where_it_fails("1.0.0", &json!({})));
     s.deployed("a", 1);
     s.marked("a", 1);
-    s.declare("a", &spec("1.5.0", json!({ "replicas": -1 })));
+    s.declare("a", &kept_where_it_fails("1.5.0", &json!({ "replicas": -1 })));
     s.refused("a", "UpgradeFailed");
     assert!(s.object("/api/v1", "configmaps", "extra").is_some(), "helm made it before it failed");
 }
 
-fn kept_where_it_fails(version: &str, values: Value) -> Value {
+fn kept_where_it_fails(version: &str, values: &Value) -> Value {
     web(version, json!({ "upgrade": { "onFailure": "Keep", "retries": 0 }, "values": values }))
 }
 
 fn what_a_failed_version_left_behind_is_deleted_once_the_release_is_good(s: &Scenario<'_>) {
     let operator = s.operate();
-    leave_behind(s, kept_where_it_fails);
-    s.declare("a", &kept_where_it_fails("1.1.0", json!({})));
+    leave_behind(s);
+    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
     s.deployed("a", 3);
     let note = s.event("a", "LeftOversDeleted");
     assert!(note.contains("ConfigMap") && note.contains("extra") && !note.contains("kept"), "{note}");
@@ -361,7 +361,7 @@ fn what_a_failed_version_left_behind_is_deleted_once_the_release_is_good(s: &Sce
 
 fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scenario<'_>) {
     let _operator = s.operate();
-    leave_behind(s, kept_where_it_fails);
+    leave_behind(s);
     // Once the third revision is called good, what is in use is read anew before anything is deleted.
     let good = AtomicBool::new(false);
     let is_it = move |info: &RequestInfo| {
@@ -375,7 +375,7 @@ fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scen
     gate.close();
     let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())).times(1));
     let archive = s.archive(&with_more("1.5.0"));
-    s.declare("a", &kept_where_it_fails("1.1.0", json!({})));
+    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
     s.eventually("the deletion is about to begin", || (held.hits() == 1).then_some(()));
     let uid = || s.object("/api/v1", "configmaps", "extra").map(|object| object["metadata"]["uid"].clone());
     let extra = uid();
@@ -397,20 +397,21 @@ fn spec_that_becomes_invalid_during_an_attempt_leaves_no_bad_version_behind(s: &
     s.declare("a", &impatient("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
-    s.declare("a", &impatient("1.1.0", "never-ready"));
-    s.eventually("the attempt is there", || (s.config("a", "version") == "1.1.0").then_some(()));
-    s.declare("a", &impatient(">=banana", "never-ready"));
+    s.declare("a", &impatient("1.1.0", "crash-loop"));
+    let judged = "1 superseded, 2 deployed";
+    s.eventually("helm is done with it", || (s.story("a") == judged).then_some(()));
+    s.declare("a", &impatient(">=banana", "crash-loop"));
     s.until("a", "the edit is seen", |object| {
         object.status.as_ref().map(|status| status.observed_generation) == object.metadata.generation
     });
-    assert_eq!(s.story("a"), "1 superseded, 2 deployed", "seen before the attempt is judged");
+    assert_eq!(s.story("a"), judged, "seen before there is a verdict");
     let said = s.refused("a", "InvalidSpec");
     assert!(said.contains("banana"), "{said}");
-    let history = s.until("a", "it is there", |_| true).status.unwrap().history;
-    assert_eq!(
-        history.last().map(|last| (last.action, last.result)),
-        Some((OperationKind::Rollback, HistoryResult::Succeeded))
-    );
+    let status = s.until("a", "it is there", |_| true).status.unwrap();
+    let last = status.history.last().map(|last| (last.action, last.result));
+    assert_eq!(last, Some((OperationKind::Rollback, HistoryResult::Succeeded)));
+    let blamed = &status.quarantined[0].message;
+    assert!(blamed.contains("code 3"), "its pods are looked at all the same: {blamed}");
     assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
     assert_eq!(s.config("a", "version"), "1.0.0");
     stays(s, &operator, "a");

@@ -67,7 +67,9 @@ fn spec(version: &str) -> Value {
 #[track_caller]
 fn good(s: &Scenario<'_>, names: &[&str]) {
     s.supply("ConfigMap", "given", "values.yaml", "message: given\n");
-    names.iter().for_each(|name| s.declare(name, &spec("1.0.0")));
+    for name in names {
+        s.declare(name, &spec("1.0.0"));
+    }
     for name in names {
         s.deployed(name, 1);
         s.marked(name, 1);
@@ -151,7 +153,9 @@ fn lists_that_fail_after_a_break_take_nothing_away(s: &Scenario<'_>) {
         is_not_blamed(s, "all lists");
         assert!(matches!(storm.action, Action::Delay(_)) || requests_of_helm(s) == helm, "helm is run");
         assert_eq!(s.revisions("old"), old);
-        rules.iter().for_each(|(_, rule)| rule.remove());
+        for (_, rule) in &rules {
+            rule.remove();
+        }
         s.deployed("new", 2);
         s.marked("new", 2);
         s.deployed("old", 1);
