@@ -36,6 +36,7 @@ mod namespaces;
 mod ownership;
 mod poison;
 mod program;
+mod reaction;
 mod remediation;
 mod scope;
 mod sources;
@@ -90,6 +91,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
+        ("reaction", reaction::TESTS),
         ("testing", testing::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),
