@@ -29,9 +29,10 @@ impl Judging {
     pub fn follow(&self, live: &LiveIndex, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let policy = match (&snapshot.spec, interest(plan)) {
-            (Spec::Valid(policy), Interest::Some) => policy,
-            (Spec::Valid(_), Interest::Unknown) => return None,
-            (Spec::Valid(_), Interest::None) | (Spec::Invalid { .. }, _) => {
+            // An attempt is judged to its end, also where the spec has become invalid meanwhile.
+            (Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. }, Interest::Some) => policy,
+            (Spec::Valid(_) | Spec::Invalid { policy: Some(_), .. }, Interest::Unknown) => return None,
+            (_, Interest::None) | (Spec::Invalid { policy: None, .. }, _) => {
                 held.remove(key);
                 return None;
             }

@@ -3,6 +3,7 @@
 mod answers;
 pub(crate) mod hang;
 pub(crate) mod helm;
+pub(crate) mod lists;
 
 use answers::{broken_off, conflict, error, expired_event, overload, page, status, too_late};
 use sandbox::proxy::{Action, RequestInfo, Rule, RuleHandle, Verb};

@@ -36,6 +36,7 @@ mod namespaces;
 mod ownership;
 mod poison;
 mod program;
+mod reaction;
 mod remediation;
 mod scope;
 mod sources;
@@ -82,6 +83,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         // Those that wait longest begin first, and the others are played beside them.
         ("idle", idle::TESTS),
         ("faults", faults::hang::TESTS),
+        ("faults", faults::lists::TESTS),
         ("faults", faults::TESTS),
         ("faults", faults::helm::TESTS),
         ("crowd", crowd::TESTS),
@@ -89,6 +91,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
+        ("reaction", reaction::TESTS),
         ("testing", testing::TESTS),
         ("history", history::TESTS),
         ("deletion", deletion::TESTS),

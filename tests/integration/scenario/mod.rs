@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 pub(crate) use look::Revision;
 use play::Skipped;
-pub(crate) use play::{Test, play, remember_panics};
+pub(crate) use play::{Test, play, play_in, remember_panics};
 
 use crate::ground::Land;
 use crate::stage::status::{condition, is_ready};
@@ -85,9 +85,16 @@ impl<'a> Scenario<'a> {
 
     #[track_caller]
     pub(crate) fn operate_with(&self, settings: &Settings) -> Operator {
-        let mut operator = Operator::spawn(settings).unwrap();
-        self.logs.borrow_mut().push(operator.log().clone());
+        let mut operator = self.spawn(settings);
         operator.wait_until_ready().unwrap();
+        operator
+    }
+
+    /// Starts an operator whose views may not become live.
+    #[track_caller]
+    pub(crate) fn spawn(&self, settings: &Settings) -> Operator {
+        let operator = Operator::spawn(settings).unwrap();
+        self.logs.borrow_mut().push(operator.log().clone());
         operator
     }
 

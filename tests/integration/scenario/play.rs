@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use libtest_mimic::{Completion, Failed};
 
 use super::Scenario;
-use crate::ground::Ground;
+use crate::ground::{Ground, Land};
 
 /// A story; it panics where it goes wrong.
 pub(crate) type Test = fn(&Scenario<'_>);
@@ -32,8 +32,12 @@ pub(crate) fn remember_panics() {
 
 /// Plays the story in a scenario of its own.
 pub(crate) fn play(ground: &Ground, title: &str, test: impl Fn(&Scenario<'_>)) -> Result<Completion, Failed> {
-    let land = ground.land()?;
-    let scenario = Scenario::new(land, namespace(title))?;
+    play_in(ground.land()?, namespace(title), test)
+}
+
+/// Plays the story in a scenario of that namespace.
+pub(crate) fn play_in(land: &Land, namespace: String, test: impl Fn(&Scenario<'_>)) -> Result<Completion, Failed> {
+    let scenario = Scenario::new(land, namespace)?;
     let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| test(&scenario))) else {
         return Ok(Completion::Completed);
     };

@@ -152,6 +152,10 @@ impl Board {
             Some(Action::TruncateBody(bytes)) => self.forward(request, &info, Shape::Truncated(bytes)).await,
             Some(Action::HoldWatch(time)) => self.forward(request, &info, Shape::Held(time)).await,
             Some(Action::GateWatch(gate)) => self.forward(request, &info, Shape::Gated(gate)).await,
+            Some(Action::HoldBack(gate)) => {
+                std::future::poll_fn(|context| gate.poll_passage(context)).await;
+                self.forward(request, &info, Shape::Plain).await
+            }
             Some(Action::KillBefore(call)) => {
                 tokio::task::spawn_blocking(move || call(&info)).await?;
                 Err("dropped by a rule".into())

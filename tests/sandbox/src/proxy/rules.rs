@@ -37,6 +37,8 @@ pub enum Action {
     HoldWatch(Duration),
     /// No piece of the answer, so no event of a watch, comes while the gate is closed.
     GateWatch(Gate),
+    /// It is forwarded once the gate is open.
+    HoldBack(Gate),
     /// The call is made, then the connection closed; the API server never hears of it.
     KillBefore(Call),
     /// The API server does it, then the call is made, then the connection closed.
@@ -72,6 +74,7 @@ impl fmt::Debug for Action {
             Self::TruncateBody(bytes) => write!(formatter, "TruncateBody({bytes})"),
             Self::HoldWatch(time) => write!(formatter, "HoldWatch({time:?})"),
             Self::GateWatch(_) => formatter.write_str("GateWatch"),
+            Self::HoldBack(_) => formatter.write_str("HoldBack"),
             Self::KillBefore(_) => formatter.write_str("KillBefore"),
             Self::KillAfter(_) => formatter.write_str("KillAfter"),
         }

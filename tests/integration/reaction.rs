@@ -1,0 +1,119 @@
+//! How soon something is done about a version that turns out bad.
+
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use sandbox::proxy::{Action, RequestInfo, Rule};
+use serde_json::json;
+
+use crate::scenario::{Scenario, chart, web};
+use crate::tests;
+
+tests![failing_upgrade_is_rolled_back_within_a_second];
+
+/// From the moment at which the version is known to be bad until helm is started.
+const REACTION_MAX: SignedDuration = SignedDuration::from_secs(1);
+
+/// Times by hand; the middle one counts.
+const STARTS: usize = 5;
+
+/// When helm asked the API server something.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Timestamp>>>);
+
+impl Asked {
+    /// Notes every request of helm's through the scenario's proxy.
+    fn note(s: &Scenario<'_>) -> Self {
+        let asked = Self::default();
+        let noted = asked.clone();
+        let note = move |info: &RequestInfo| {
+            if info.user_agent.starts_with("Helm/") {
+                noted.0.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now());
+            }
+            // The answer is not touched.
+            false
+        };
+        s.proxy.rule(Rule::new(note, Action::Drop));
+        asked
+    }
+
+    /// How long after that moment the next request came.
+    fn after(&self, moment: Timestamp) -> Option<SignedDuration> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().find(|at| **at >= moment).map(|at| at.duration_since(moment))
+    }
+}
+
+/// What helm takes from its start to its first request, by hand.
+#[track_caller]
+fn start_of_helm(s: &Scenario<'_>, asked: &Asked) -> SignedDuration {
+    let home = s.path("by-hand");
+    let start = || {
+        let began = Timestamp::now();
+        let mut helm = Command::new(&s.land.helm);
+        helm.env("KUBECONFIG", s.path("kubeconfig")).env("HELM_CACHE_HOME", &home);
+        helm.env("HELM_CONFIG_HOME", &home).env("HELM_DATA_HOME", &home).stdout(Stdio::null()).stderr(Stdio::null());
+        helm.args(["rollback", "nobody", "1", "--namespace", &s.namespace]).status().unwrap();
+        asked.after(began).unwrap()
+    };
+    let mut starts: Vec<_> = (0..STARTS).map(|_| start()).collect();
+    starts.sort();
+    starts[STARTS / 2]
+}
+
+/// The web chart with an object that says by itself when it has failed for good.
+fn telling(s: &Scenario<'_>, version: &str) -> sandbox::charts::Chart {
+    let group = format!("{}.example.org", s.namespace);
+    let open = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("tellers.{group}") },
+        "spec": {
+            "group": group, "scope": "Namespaced", "names": { "kind": "Teller", "plural": "tellers" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": open } }],
+        },
+    });
+    let teller = format!("apiVersion: {group}/v1\nkind: Teller\nmetadata: {{name: '{{{{ .Release.Name }}}}'}}\n");
+    chart(version).file("crds/tellers.yaml", definition.to_string()).file("templates/teller.yaml", teller)
+}
+
+fn failing_upgrade_is_rolled_back_within_a_second(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    let asked = Asked::note(s);
+    for version in ["5.0.0", "5.1.0"] {
+        s.repository.publish(&telling(s, version));
+    }
+    let spec = |version, timeout, outcome: &str| {
+        web(version, json!({ "timeout": timeout, "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+    };
+    let good = |name: &str, timeout| {
+        s.declare(name, &spec("5.0.0", timeout, "ready"));
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    };
+    let judged = |name: &str, timeout| {
+        s.declare(name, &spec("5.1.0", timeout, "never-ready"));
+        let object = s.until(name, "helm is done with the upgrade", |_| s.story(name) == "1 superseded, 2 deployed");
+        object.status.unwrap().operation.unwrap().deadline
+    };
+    let rolled_back = |name: &str, why: &str, verdict: Timestamp, start: SignedDuration| {
+        s.eventually("the rollback", || (s.revisions(name).len() == 3).then_some(()));
+        let took = asked.after(verdict).unwrap();
+        println!("{why}: helm asks {took:#} after it, of which {start:#} are its own start");
+        assert!(took < REACTION_MAX + start, "{why}: {took:#}, and helm itself takes {start:#}");
+    };
+
+    good("told", "60s");
+    judged("told", "60s");
+    // Nobody else runs helm here, so what comes after the moment is the rollback.
+    let start = start_of_helm(s, &asked);
+    let failed = json!({ "status": { "conditions": [{ "type": "Stalled", "status": "True", "reason": "Broken" }] } });
+    let verdict = Timestamp::now();
+    s.patch(&format!("{}.example.org/v1", s.namespace), "Teller", "told", &failed);
+    rolled_back("told", "an object that says that it failed", verdict, start);
+
+    good("late", "6s");
+    let deadline = judged("late", "6s");
+    rolled_back("late", "a deadline that passed", deadline, start);
+}
