@@ -32,6 +32,7 @@ mod helm3;
 mod history;
 mod idle;
 mod install;
+mod leftovers;
 mod namespaces;
 mod ownership;
 mod poison;
@@ -91,6 +92,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("upgrade", upgrade::TESTS),
         ("values", values::TESTS),
         ("remediation", remediation::TESTS),
+        ("leftovers", leftovers::TESTS),
         ("reaction", reaction::TESTS),
         ("testing", testing::TESTS),
         ("history", history::TESTS),
