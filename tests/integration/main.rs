@@ -55,7 +55,7 @@ use ground::Ground;
 use scenario::Test;
 
 /// Side by side as long as two cores keep up.
-const THREADS: usize = 3;
+const THREADS: usize = 4;
 
 /// A list of tests with their names, which are sentences.
 macro_rules! tests {

@@ -19,6 +19,8 @@ use crate::{
 const PATIENCE_SECONDS: u64 = 14 * 3600;
 const LOOK_EVERY_SECONDS: u64 = 30;
 const QUIET_SECONDS: u64 = 600;
+/// What is not ready for 600 s is said to make no progress, which is a write.
+const PROGRESS_SECONDS: u64 = 660;
 /// What happened last is seen and written after this long, besides the lateness of watches.
 const SETTLING_SECONDS: u64 = 10;
 
@@ -45,7 +47,11 @@ pub async fn wait_and_judge(world: &Arc<World>) {
         }
         step = (passed / 8).max(LOOK_EVERY_SECONDS);
     }
-    let before = picture(world);
+    let mut before = picture(world);
+    if before.at_rest && workloads::any_is_unhealthy(world) {
+        sleep_until(after(PROGRESS_SECONDS)).await;
+        before = picture(world);
+    }
     if !before.at_rest {
         return;
     }
@@ -158,7 +164,10 @@ fn complaints(world: &World) -> Vec<String> {
 
 /// Nothing is done for it on purpose.
 fn idle(object: &Object) -> bool {
-    object["spec"]["suspend"] == true || matches!(object.said().ready().1, "NotOurs" | "ClaimedByAnother")
+    let reason = object.said().ready().1;
+    // Nothing of what is to be taken over is touched before it is known what helm would be given.
+    let compared = !adopts(object) || !matches!(reason, "ValuesUnavailable" | "ChartUnavailable");
+    object["spec"]["suspend"] == true || matches!(reason, "NotOurs" | "ClaimedByAnother") || !compared
 }
 
 fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> Option<String> {
@@ -206,6 +215,12 @@ fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> 
     (!justified).then(|| format!("{} at {version}, which is {behaviour:?} and whose test is {test:?}", says()))
 }
 
+/// What a person went back to, and what was taken over, is a way back by its health alone, and good where it is what is
+/// wanted again.
+fn is_taken_as_it_is(world: &World, object: &Value, release: &Name) -> bool {
+    adopts(object) || world.lock().ledger.rolled_back_by_hand.contains(release)
+}
+
 /// What others have made is to be taken over.
 pub fn adopts(object: &Value) -> bool {
     object["spec"]["adopt"].as_str().is_some_and(|adopt| adopt != "Never")
@@ -215,8 +230,7 @@ fn back_at_good(world: &World, object: &Object, release: &Name, records: &[Recor
     let is_good = |last: &Record| {
         last.status == "deployed"
             && !world.settings.behaviour(&last.version).is_bad_by_itself()
-            // What was taken over was judged by its health, and never tested.
-            && (!tests_count(object) || has_passed(last) || adopts(object))
+            && (!tests_count(object) || has_passed(last) || is_taken_as_it_is(world, object, release))
     };
     records.last().is_some_and(is_good) && workloads::is_healthy(world, release)
 }
@@ -238,11 +252,7 @@ fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) ->
     if !workloads::is_healthy(world, release) && !world.settings.behaviour(&wanted).is_never_ready() {
         return Some("the Deployment is not healthy".to_owned());
     }
-    // What a person went back to is taken as it is, and so is what was taken over where the operator went back to it:
-    // its health alone made it a way back.
-    let by_hand = world.lock().ledger.rolled_back_by_hand.contains(release);
-    let taken_over = adopts(object) && last.description.starts_with("Rollback to ");
-    if tests_count(object) && !by_hand && !taken_over && !has_passed(last) {
+    if tests_count(object) && !has_passed(last) && !is_taken_as_it_is(world, object, release) {
         return Some(format!("the test of v{} is {:?}", last.revision, last.test));
     }
     // A mark that was lost is made up for when the release is not suspended any more.

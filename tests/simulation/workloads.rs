@@ -102,6 +102,11 @@ pub fn is_healthy(world: &World, key: &Name) -> bool {
     })
 }
 
+pub fn any_is_unhealthy(world: &World) -> bool {
+    let all: Vec<Name> = world.lock().shelves[&Kind::Deployment].objects.keys().cloned().collect();
+    !all.iter().all(|key| is_healthy(world, key))
+}
+
 /// The version that a Deployment runs.
 pub fn version(world: &World, key: &Name) -> Option<String> {
     Some(world.get(Kind::Deployment, key)?["spec"]["template"]["version"].as_str()?.to_owned())

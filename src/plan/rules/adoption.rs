@@ -8,6 +8,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::settled::reached;
 use crate::{
     plan::{
         Action, Because, Note, View as Which, Wake,
@@ -103,8 +104,8 @@ fn receive(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
         return Some(first);
     }
     match draft.health() {
-        // What is declared is there, and is judged as such: its tests may have to run.
-        Health::Healthy if super::settled::reached(draft).is_some() => None,
+        // What is declared is there, or was when it was compared, and is judged as such: its tests may have to run.
+        Health::Healthy if newest.digest.is_some() && (draft.inputs().is_none() || reached(draft).is_some()) => None,
         Health::Healthy => {
             draft.memory.deployed = Some(there);
             if newest.is_verified() { None } else { mark(revision, label) }
@@ -150,7 +151,7 @@ fn tell(draft: &mut Draft<'_>, newest: &Record) {
         Some(Compared::Differs(parts)) => parts.clone(),
         Some(Compared::Equal | Compared::Refused { .. }) | None => Vec::new(),
     };
-    let stays = super::settled::reached(draft).is_some();
+    let stays = reached(draft).is_some();
     draft.notes.push(Note::Adopted { revision: *revision, label: there.label().into(), stays, differs });
     let kind = if *revision == 1 { OperationKind::Install } else { OperationKind::Upgrade };
     let now = draft.now();
