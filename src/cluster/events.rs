@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::FIELD_MANAGER;
 use super::clock::Clock;
 use super::error::{ClusterError, cut};
+use super::lease::Leadership;
 use super::locked::locked;
 use super::requests::{REQUEST_DEADLINE, Target};
 use crate::api::HelmRelease;
@@ -109,15 +110,21 @@ impl Events {
         locked(&self.queue).last.remove(uid);
     }
 
-    /// Sends what waits, one after the other; never ends.
-    pub async fn run(self: Arc<Self>, client: Client, clock: Clock) {
+    /// Sends what waits, one after the other; never ends. Whoever does not lead any more says nothing: a process that was
+    /// stopped for long would tell as news what another has gone on from.
+    pub async fn run(self: Arc<Self>, client: Client, clock: Clock, leadership: Leadership) {
         loop {
             let next = self.next();
             let Some((event, number)) = next else {
                 self.more.notified().await;
                 continue;
             };
-            if let Err(error) = self.send(&client, &event, number, clock.now()).await {
+            let sent = if leadership.may_act() {
+                self.send(&client, &event, number, clock.now()).await
+            } else {
+                Err(ClusterError::NotLeading)
+            };
+            if let Err(error) = sent {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(namespace = %event.about.namespace, name = %event.about.name, %error, "event not sent");
             }
@@ -244,12 +251,22 @@ mod tests {
             }
         };
         tokio::select! {
-            () = Arc::clone(&events).run(client, Clock::system()) => {}
+            () = Arc::clone(&events).run(client, Clock::system(), Leadership::unelected()) => {}
             () = sent => {}
         }
         let log = log_of(&log);
         assert_eq!((&*log[1].method, &*log[1].path), ("POST", "/apis/events.k8s.io/v1/namespaces/apps/events"));
         assert_eq!(log[1].body["regarding"]["uid"], "u");
         assert_eq!((log[1].body["note"].as_str(), events.failed()), (Some("b"), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_lead_says_nothing() {
+        let (client, log) = client(|_| (201, "{}".to_owned()));
+        let events = Arc::new(Events::new("pod-1"));
+        events.say(event("u", "a"));
+        let running = Arc::clone(&events).run(client, Clock::system(), Leadership::elected());
+        let _ = timeout(REQUEST_DEADLINE, running).await;
+        assert_eq!((log_of(&log).len(), events.failed()), (0, 1));
     }
 }

@@ -214,7 +214,8 @@ fn again(key: &ObjectKey, error: &PassError, context: &Context) -> Duration {
 /// Starts the tasks behind the indexes, and those that speak.
 fn watch(context: &Arc<Context>, ears: &Ears) -> JoinSet<()> {
     let mut tasks = watch_only(context);
-    tasks.spawn(Arc::clone(&context.events).run(context.client.clone(), context.clock.clone()));
+    let (client, clock) = (context.client.clone(), context.clock.clone());
+    tasks.spawn(Arc::clone(&context.events).run(client, clock, context.leadership.clone()));
     tasks.spawn(bury(Arc::clone(context), ears.main.gone.clone()));
     tasks.spawn(say_malformed(Arc::clone(context), ears.main.malformed.clone()));
     tasks

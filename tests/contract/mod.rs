@@ -34,6 +34,12 @@ pub(crate) enum Flavour {
     Invalid,
     /// Does not render.
     Unrendered,
+    /// With a test that passes.
+    Tested,
+    /// With a test that fails.
+    TestFails,
+    /// With hooks before a rollback to it and before its removal that fail.
+    WayBackFails,
 }
 
 impl Flavour {
@@ -48,13 +54,18 @@ impl Flavour {
             Self::NeverReady => "2.3.0",
             Self::Invalid => "3.0.0",
             Self::Unrendered => "3.1.0",
+            Self::Tested => "4.0.0",
+            Self::TestFails => "4.1.0",
+            Self::WayBackFails => "5.0.0",
         }
     }
 
     fn has_hooks(self) -> bool {
         match self {
-            Self::Hooked | Self::HookFails | Self::HookHangs | Self::NeverReady => true,
-            Self::One | Self::Two | Self::Three | Self::Invalid | Self::Unrendered => false,
+            Self::Hooked | Self::HookFails | Self::HookHangs | Self::NeverReady | Self::WayBackFails => true,
+            Self::One | Self::Two | Self::Three | Self::Invalid | Self::Unrendered | Self::Tested | Self::TestFails => {
+                false
+            }
         }
     }
 }
@@ -69,6 +80,8 @@ pub(crate) enum Ask {
     /// An upgrade that keeps so many revisions.
     UpgradeKeeping(Flavour, u32),
     Rollback(u32),
+    /// How the test ended by the record follows how the run ended.
+    Test,
     Uninstall,
 }
 
@@ -79,7 +92,7 @@ impl Ask {
             | Self::Replace(flavour)
             | Self::Upgrade(flavour)
             | Self::UpgradeKeeping(flavour, _) => Some(flavour),
-            Self::Rollback(_) | Self::Uninstall => None,
+            Self::Rollback(_) | Self::Test | Self::Uninstall => None,
         }
     }
 }

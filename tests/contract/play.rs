@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use futures::future::{Either, select};
 use helm_release_operator::{
-    helm::{Command, Inputs, Invocation, Stop, ended, unlock},
+    helm::{Command, Inputs, Invocation, Stop, decode, ended, unlock},
     release::{Ended, Identity, LABEL_REVISION, LABEL_VERIFIED, RecordStatus, Records},
     types::Redacted,
 };
@@ -84,14 +84,24 @@ async fn run(ground: &impl Ground, ask: Ask, cut: Option<(Moment, Halt)>) -> Str
         },
     };
     ground.release_all();
-    match ended(&run.unwrap(), &invocation.command) {
+    let ended = match ended(&run.unwrap(), &invocation.command) {
         Ended::Succeeded => "succeeded".into(),
         Ended::Failed(failure) => format!("failed {}", failure.class.as_str()),
         Ended::TimedOut => "timed out".into(),
         Ended::Cancelled => "cancelled".into(),
         Ended::Killed { .. } => "killed".into(),
         Ended::NotStarted(failure) => format!("not started: {}", failure.message),
-    }
+    };
+    if matches!(ask, Ask::Test) { format!("{ended}, {}", tests(ground, next - 1).await) } else { ended }
+}
+
+/// How the tests of a revision ended, as its record tells.
+async fn tests(ground: &impl Ground, revision: u32) -> String {
+    let data = ground.requests().read_record_data(ground.release(), revision).await.unwrap().unwrap();
+    let hooks = decode(&data.bytes).unwrap().hooks;
+    let phases: Vec<String> =
+        hooks.iter().filter(|hook| hook.is_test()).map(|test| format!("{:?}", test.phase)).collect();
+    phases.join(" ")
 }
 
 fn invocation(ground: &impl Ground, ask: Ask, next: u32) -> Invocation {
@@ -111,6 +121,7 @@ fn invocation(ground: &impl Ground, ask: Ask, next: u32) -> Invocation {
             Command::Upgrade { inputs: inputs(flavour), force_conflicts: false, take_ownership: false }
         }
         Ask::Rollback(to) => Command::Rollback { to, force_conflicts: false },
+        Ask::Test => Command::Test { except: Vec::new() },
         Ask::Uninstall => Command::Uninstall,
     };
     Invocation {

@@ -3,8 +3,10 @@
 
 use super::{
     Act::{Cut, Mark, Run, Unlock},
-    Ask::{Install, Replace, Rollback, Uninstall, Upgrade, UpgradeKeeping},
-    Flavour::{HookFails, HookHangs, Hooked, Invalid, NeverReady, One, Three, Two, Unrendered},
+    Ask::{Install, Replace, Rollback, Test, Uninstall, Upgrade, UpgradeKeeping},
+    Flavour::{
+        HookFails, HookHangs, Hooked, Invalid, NeverReady, One, TestFails, Tested, Three, Two, Unrendered, WayBackFails,
+    },
     Halt::{Gently, Now},
     Moment::{Before, Begun, Hook, Last, Waiting},
     Story,
@@ -102,6 +104,37 @@ pub(crate) const STORIES: &[Story] = &[
             Run(Install(HookFails), "failed Hook", "1 failed s1"),
             Run(Replace(One), "succeeded", "1 failed s1, 2 deployed s2"),
             Run(Upgrade(HookFails), "failed Hook", "1 failed s1, 2 deployed s2, 3 failed s3"),
+        ],
+    },
+    Story {
+        name: "rollbacks_whose_hook_fails_leave_their_record_pending_until_it_is_unlocked",
+        acts: &[
+            Run(Install(WayBackFails), "succeeded", "1 deployed s1"),
+            Run(Upgrade(Two), "succeeded", "1 superseded s1, 2 deployed s2"),
+            Run(Rollback(1), "failed Hook", "1 superseded s1, 2 deployed s2, 3 pending-rollback s1"),
+            Run(Upgrade(Two), "failed Locked", "1 superseded s1, 2 deployed s2, 3 pending-rollback s1"),
+            Unlock(3),
+            Run(Rollback(2), "succeeded", "1 superseded s1, 2 superseded s2, 3 failed s1, 4 deployed s2"),
+        ],
+    },
+    Story {
+        name: "removals_whose_hook_fails_leave_the_release_in_removal",
+        acts: &[
+            Run(Install(WayBackFails), "succeeded", "1 deployed s1"),
+            Run(Uninstall, "failed Hook", "1 uninstalling s1"),
+            Run(Uninstall, "failed Hook", "1 uninstalling s1"),
+            Run(Upgrade(One), "failed NotFound", "1 uninstalling s1"),
+        ],
+    },
+    Story {
+        name: "tests_make_no_revision_and_are_told_by_the_record",
+        acts: &[
+            Run(Install(TestFails), "succeeded", "1 deployed s1"),
+            Run(Test, "failed Hook, Failed", "1 deployed s1"),
+            Run(Upgrade(Tested), "succeeded", "1 superseded s1, 2 deployed s2"),
+            Run(Test, "succeeded, Succeeded", "1 superseded s1, 2 deployed s2"),
+            Run(Upgrade(One), "succeeded", "1 superseded s1, 2 superseded s2, 3 deployed s3"),
+            Run(Test, "succeeded, ", "1 superseded s1, 2 superseded s2, 3 deployed s3"),
         ],
     },
     Story {

@@ -21,6 +21,19 @@ use crate::tests;
 
 tests![helm_4_keeps_its_contract, helm_3_keeps_its_contract];
 
+const WAY_BACK: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-way-back
+  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {sandbox.test/outcome: fail}}
+    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
+"#;
+
 fn helm_4_keeps_its_contract(s: &Scenario<'_>) {
     all(s, &s.land.helm.clone());
 }
@@ -105,6 +118,7 @@ impl Ground for RealHelm<'_> {
     fn chart(&self, flavour: Flavour) -> (PathBuf, Vec<u8>) {
         let (hook, outcome, replicas) = match flavour {
             Flavour::One | Flavour::Two | Flavour::Three => ("", "ready", 1),
+            Flavour::Tested | Flavour::TestFails | Flavour::WayBackFails => ("", "ready", 1),
             Flavour::Hooked => ("succeed", "ready", 1),
             Flavour::HookFails => ("fail", "ready", 1),
             Flavour::HookHangs => ("never-ready", "ready", 1),
@@ -114,7 +128,21 @@ impl Ground for RealHelm<'_> {
         };
         let refusing = "{{- if eq .Values.outcome \"unrendered\" }}{{ fail \"colour is not a colour\" }}{{ end }}";
         let chart = sandbox::charts::web(flavour.version()).file("templates/refusing.yaml", refusing);
-        let values = json!({ "hook": hook, "outcome": outcome, "replicas": replicas });
+        let (chart, test) = match flavour {
+            Flavour::Tested => (chart, "succeed"),
+            Flavour::TestFails => (chart, "fail"),
+            Flavour::WayBackFails => (chart.file("templates/way-back.yaml", WAY_BACK), ""),
+            Flavour::One
+            | Flavour::Two
+            | Flavour::Three
+            | Flavour::Hooked
+            | Flavour::HookFails
+            | Flavour::HookHangs
+            | Flavour::NeverReady
+            | Flavour::Invalid
+            | Flavour::Unrendered => (chart, ""),
+        };
+        let values = json!({ "hook": hook, "outcome": outcome, "replicas": replicas, "test": test });
         (self.s.archive(&chart).into(), values.to_string().into_bytes())
     }
 

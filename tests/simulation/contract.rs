@@ -17,7 +17,7 @@ use crate::{
     behaviours::{Flavour, Ground, Halt, Moment, STORIES, play},
     records::{Record, history},
     runs::SimulatedHelm,
-    scenario::{Behaviour, Settings},
+    scenario::{Behaviour, Settings, Test},
     server,
     world::{Kind, Name, World},
 };
@@ -43,7 +43,7 @@ struct Simulated {
     release: ReleaseKey,
 }
 
-const FLAVOURS: [(Flavour, Behaviour); 9] = [
+const FLAVOURS: [(Flavour, Behaviour); 12] = [
     (Flavour::One, Behaviour::Good { ready: 100 }),
     (Flavour::Two, Behaviour::Good { ready: 100 }),
     (Flavour::Three, Behaviour::Good { ready: 100 }),
@@ -53,7 +53,11 @@ const FLAVOURS: [(Flavour, Behaviour); 9] = [
     (Flavour::NeverReady, Behaviour::Never),
     (Flavour::Invalid, Behaviour::Invalid),
     (Flavour::Unrendered, Behaviour::Template),
+    (Flavour::Tested, Behaviour::Good { ready: 100 }),
+    (Flavour::TestFails, Behaviour::Good { ready: 100 }),
+    (Flavour::WayBackFails, Behaviour::WayBackFails),
 ];
+const TESTS: [(Flavour, Test); 2] = [(Flavour::Tested, Test::Passes), (Flavour::TestFails, Test::Fails)];
 
 impl Simulated {
     fn new() -> Self {
@@ -61,6 +65,7 @@ impl Simulated {
             request_faults: 0,
             helm_faults: 0,
             behaviours: FLAVOURS.iter().map(|(flavour, behaviour)| (flavour.version().into(), *behaviour)).collect(),
+            tests: TESTS.iter().map(|(flavour, test)| (flavour.version().into(), *test)).collect(),
             objects: Vec::new(),
             events: Vec::new(),
             ..Settings::generate(0, Duration::ZERO)

@@ -217,6 +217,7 @@ async fn roll_back(process: &mut Process, to: u32, history_max: u32) -> Result<(
     if next.create(&world, &release).is_err() {
         return error("release: already exists");
     }
+    way_back_hooks(process, &next, "pre-rollback").await?;
     process.work(50, 400).await?;
     workloads::apply(&world, &release, &next, Some(last));
     process.work(20, 200).await?;
@@ -268,12 +269,22 @@ async fn trial(process: &mut Process, version: &str, within: Duration) -> Result
     Ok(())
 }
 
+/// The hooks before a rollback to a revision, or before its removal. Where one fails, helm leaves the record as it is.
+async fn way_back_hooks(process: &mut Process, record: &Record, which: &str) -> Result<(), Cut> {
+    if process.world.settings.behaviour(&record.version) != Behaviour::WayBackFails {
+        return Ok(());
+    }
+    process.work(500, 4000).await?;
+    error(format!("{which} hooks failed: 1 error occurred:\n\t* job way-back failed: BackoffLimitExceeded"))
+}
+
 async fn uninstall(process: &mut Process) -> Result<(), Cut> {
     let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
     let mut records = history(&world, &release);
     let Some(last) = records.last_mut() else { return error("uninstall: Release not loaded: release: not found") };
     last.update(&world, &release, "uninstalling", "Deletion in progress (or silently failed)");
     let last = last.clone();
+    way_back_hooks(process, &last, "pre-delete").await?;
     process.work(50, 300).await?;
     workloads::remove(&world, &release, &last);
     process.work(50, 300).await?;

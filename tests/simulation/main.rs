@@ -80,15 +80,16 @@ fn main() -> ExitCode {
         println!("contract of helm: {story}");
     }
     let next = AtomicU64::new(asked.first);
-    let failed = AtomicU64::new(broken.len() as u64);
+    let (failed, quiet) = (AtomicU64::new(broken.len() as u64), AtomicU64::new(0));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let began = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| work(&next, &asked, &failed));
+            scope.spawn(|| work(&next, &asked, &failed, &quiet));
         }
     });
-    println!("{} seeds in {:.1} s", asked.seeds, began.elapsed().as_secs_f64());
+    let (seconds, quiet) = (began.elapsed().as_secs_f64(), quiet.load(Ordering::Relaxed));
+    println!("{} seeds in {seconds:.1} s; {quiet} came to rest and were watched for ten quiet minutes", asked.seeds);
     summary(asked.seeds, failed.load(Ordering::Relaxed))
 }
 
@@ -123,7 +124,7 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
-fn work(next: &AtomicU64, asked: &Asked, failed: &AtomicU64) {
+fn work(next: &AtomicU64, asked: &Asked, failed: &AtomicU64, quiet: &AtomicU64) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= asked.first + asked.seeds {
@@ -133,6 +134,7 @@ fn work(next: &AtomicU64, asked: &Asked, failed: &AtomicU64) {
         if seed.is_multiple_of(TWICE_EVERY) && play(seed, asked.lag, false).digest != told.digest {
             told.wrong.push("it does not replay".to_owned());
         }
+        quiet.fetch_add(u64::from(told.quiet), Ordering::Relaxed);
         if !told.wrong.is_empty() {
             failed.fetch_add(1, Ordering::Relaxed);
             println!("seed {seed}: {}   (SEED={seed} cargo simulate)", told.wrong.join("; "));
@@ -149,7 +151,7 @@ fn play(seed: u64, lag: Duration, keep_trace: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let played = catch_unwind(AssertUnwindSafe(|| runtime.block_on(story::tell(settings, keep_trace))));
     drop(runtime);
-    let mut told = played.unwrap_or_else(|_| Told { wrong: Vec::new(), trace: String::new(), digest: 0 });
+    let mut told = played.unwrap_or_else(|_| Told { wrong: Vec::new(), trace: String::new(), digest: 0, quiet: false });
     if let Some(panic) = PANIC.with_borrow_mut(Option::take) {
         told.wrong.push(panic);
     }

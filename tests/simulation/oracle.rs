@@ -24,8 +24,10 @@ const PROGRESS_SECONDS: u64 = 660;
 /// What happened last is seen and written after this long, besides the lateness of watches.
 const SETTLING_SECONDS: u64 = 10;
 
-/// Gives the world time to come to rest, and says what is wrong when it does not.
-pub async fn wait_and_judge(world: &Arc<World>) {
+/// Gives the world time to come to rest, and says what is wrong when it does not. Whether nothing was due any more, so
+/// that ten quiet minutes were looked at.
+#[must_use]
+pub async fn wait_and_judge(world: &Arc<World>) -> bool {
     let mut passed = 0;
     let mut step = LOOK_EVERY_SECONDS;
     loop {
@@ -43,7 +45,7 @@ pub async fn wait_and_judge(world: &Arc<World>) {
             for complaint in complaints {
                 world.wrong(format_args!("in the end, {complaint}"));
             }
-            return;
+            return false;
         }
         step = (passed / 8).max(LOOK_EVERY_SECONDS);
     }
@@ -53,7 +55,7 @@ pub async fn wait_and_judge(world: &Arc<World>) {
         before = picture(world);
     }
     if !before.at_rest {
-        return;
+        return false;
     }
     sleep_until(after(QUIET_SECONDS)).await;
     let now = picture(world);
@@ -66,6 +68,7 @@ pub async fn wait_and_judge(world: &Arc<World>) {
     for complaint in complaints(world) {
         world.wrong(format_args!("after rest, {complaint}"));
     }
+    true
 }
 
 #[derive(PartialEq)]

@@ -46,16 +46,19 @@ pub enum Behaviour {
     /// Refused by the API server.
     Invalid,
     HookFails,
+    /// Good, with hooks before a rollback to it and before its removal that fail. In no scenario: only the contract
+    /// plays it.
+    WayBackFails,
 }
 
 impl Behaviour {
     pub fn has_hooks(self) -> bool {
-        matches!(self, Self::Hooks { .. } | Self::HookFails)
+        matches!(self, Self::Hooks { .. } | Self::HookFails | Self::WayBackFails)
     }
 
     /// Good in the end, if only it is deployed.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Good { .. } | Self::Hooks { .. }) || self.is_kept_by_others()
+        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::WayBackFails) || self.is_kept_by_others()
     }
 
     /// Not ready for as long as something outside lasts.

@@ -21,6 +21,8 @@ pub struct Told {
     pub trace: String,
     /// Of the trace, kept or not.
     pub digest: u64,
+    /// It came to rest, and ten quiet minutes were looked at.
+    pub quiet: bool,
 }
 
 pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
@@ -40,11 +42,11 @@ pub async fn tell(settings: Settings, keep_trace: bool) -> Told {
         (0..world.settings.objects.len()).for_each(|number| edit(&world, number, &json!({ "suspend": false })));
     }
     world.lock().disturbed = false;
-    oracle::wait_and_judge(&world).await;
+    let quiet = oracle::wait_and_judge(&world).await;
     drop(operator);
     let (trace, digest) = world.trace();
     let wrong = world.lock().wrong.clone();
-    Told { wrong, trace, digest }
+    Told { wrong, trace, digest, quiet }
 }
 
 async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) -> Option<Operator> {

@@ -148,6 +148,7 @@ async fn course(life: &Life, behaviour: Behaviour) {
             after(ready).await;
             life.enter(Stage::Ready);
         }
+        Behaviour::WayBackFails => life.enter(Stage::Ready),
         Behaviour::Stuck { known } => {
             after(known).await;
             life.enter(Stage::Stuck);

@@ -73,7 +73,7 @@ impl Leadership {
         Self::new(u64::MAX, Standing::Leading)
     }
 
-    pub(super) fn elected() -> Self {
+    pub(in crate::cluster) fn elected() -> Self {
         Self::new(0, Standing::Looking)
     }
 
