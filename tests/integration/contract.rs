@@ -117,8 +117,12 @@ impl Ground for RealHelm<'_> {
 
     fn chart(&self, flavour: Flavour) -> (PathBuf, Vec<u8>) {
         let (hook, outcome, replicas) = match flavour {
-            Flavour::One | Flavour::Two | Flavour::Three => ("", "ready", 1),
-            Flavour::Tested | Flavour::TestFails | Flavour::WayBackFails => ("", "ready", 1),
+            Flavour::One
+            | Flavour::Two
+            | Flavour::Three
+            | Flavour::Tested
+            | Flavour::TestFails
+            | Flavour::WayBackFails => ("", "ready", 1),
             Flavour::Hooked => ("succeed", "ready", 1),
             Flavour::HookFails => ("fail", "ready", 1),
             Flavour::HookHangs => ("never-ready", "ready", 1),
