@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::scenario::{Scenario, skip, web};
 use crate::stage::Settings;
 use crate::stage::status::condition;
-use crate::testing::{spec, with_test};
+use crate::testing::{rolled_back, spec, with_test};
 use crate::tests;
 
 tests![release_is_installed_upgraded_rolled_back_and_uninstalled, tests_that_fail_roll_an_upgrade_back_and_are_named];
@@ -48,11 +48,7 @@ fn tests_that_fail_roll_an_upgrade_back_and_are_named(s: &Scenario<'_>) {
     let object = s.deployed("a", 1);
     assert!(condition(&object, "Tested").is_some_and(|tested| tested.status == "True"), "{object:?}");
     s.declare("a", &spec("fail", &enabled));
-    let object = s.until("a", "rolled back and quarantined", |object| {
-        let status = object.status.as_ref();
-        let held = status.is_some_and(|status| status.quarantined.iter().any(|held| held.reason == "TestFailed"));
-        held && condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack")
-    });
+    let object = rolled_back(s);
     let said = condition(&object, "Ready").map(|ready| ready.message.clone()).unwrap_or_default();
     assert!(said.contains("Pod a-test failed"), "{said}");
     assert_eq!((&*s.config("a", "message"), &*s.story("a")), ("succeed", "1 superseded, 2 superseded, 3 deployed"));

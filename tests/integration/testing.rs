@@ -42,6 +42,16 @@ pub fn spec(outcome: &str, test: &Value) -> Value {
     web("6.0.0", json!({ "timeout": "20s", "upgrade": { "retries": 0 }, "values": values, "test": test }))
 }
 
+/// Waits until the release is rolled back and its version set aside for its tests.
+#[track_caller]
+pub fn rolled_back(s: &Scenario<'_>) -> HelmRelease {
+    s.until("a", "rolled back and quarantined", |object| {
+        let status = object.status.as_ref();
+        let held = status.is_some_and(|status| status.quarantined.iter().any(|held| held.reason == "TestFailed"));
+        held && condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack")
+    })
+}
+
 #[track_caller]
 fn tested(object: &HelmRelease) -> (&str, &str) {
     condition(object, "Tested").map_or(("absent", ""), |one| (&*one.status, &*one.message))
@@ -54,11 +64,7 @@ fn tests_that_fail_roll_an_upgrade_back_and_are_named(s: &Scenario<'_>) {
     s.declare("a", &spec("succeed", &enabled));
     assert_eq!(tested(&s.deployed("a", 1)), ("True", "the test of the chart passed"));
     s.declare("a", &spec("fail", &enabled));
-    let object = s.until("a", "rolled back and quarantined", |object| {
-        let status = object.status.as_ref();
-        let held = status.is_some_and(|status| status.quarantined.iter().any(|held| held.reason == "TestFailed"));
-        held && condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack")
-    });
+    let object = rolled_back(s);
     let said = condition(&object, "Ready").map(|ready| ready.message.clone()).unwrap_or_default();
     assert!(said.contains("Pod a-test failed: ") && said.contains("exited with code"), "{said}");
     assert_eq!(tested(&object).0, "absent", "what was tested is not what is deployed");
