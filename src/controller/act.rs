@@ -143,7 +143,9 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
             Ok((payload, version)) => context.payloads.put(&release, payload, version),
             Err(error) => {
                 tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
-                context.payloads.fail(&release, revision, &error, context.clock.now());
+                // A record that is gone is so for the index too in a moment.
+                let transient = error.is_transient() || matches!(error, ClusterError::NotFound(_));
+                context.payloads.fail(&release, revision, (&error, transient), context.clock.now());
             }
         }
         context.wake(&key);

@@ -3,7 +3,7 @@
 //! Both as the identity of the release. Who may not read a record learns nothing of it, and who may not write one takes
 //! nothing over.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,15 +12,40 @@ use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
     release::{
-        Compared, Comparison, Desired, Difference, ForeignAction, LABEL_ADOPTED, LABEL_DIGEST, LABEL_OWNER,
-        LABEL_REVISION, OwnerId, Payload, digest_of_values,
+        Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, LABEL_ADOPTED, LABEL_DIGEST,
+        LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
     },
+    sources::SourceError,
     types::{ObjectKey, ReleaseDigest},
 };
 
-/// When a comparison that could not be made is made again: what it needs (a chart that was in the store a moment ago, a
-/// record, the API server) is missing for a while, and nobody tells when it is back.
-const COMPARE_AGAIN: Duration = Duration::from_secs(10);
+/// Why a comparison could not be made. It is made again: what it needs may be missing for a while only, and nobody
+/// tells when it is back.
+#[derive(Debug, thiserror::Error)]
+enum CompareError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error("{}", .0.message)]
+    Inputs(InputsProblem),
+    #[error("its chart cannot be compared: {0}")]
+    Chart(#[from] SourceError),
+    #[error("the declared values are not JSON: {0}")]
+    Values(#[from] serde_json::Error),
+    #[error("the record was not read to the end")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl CompareError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_transient(),
+            Self::Inputs(problem) => problem.transient,
+            Self::Chart(error) => error.is_transient(),
+            Self::Values(_) => false,
+            Self::Interrupted(_) => true,
+        }
+    }
+}
 
 /// Starts to compare a revision with what is declared, unless that is under way.
 pub(super) fn compare(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, revision: u32) {
@@ -35,10 +60,9 @@ pub(super) fn compare(context: &Arc<Context>, key: &ObjectKey, desired: Option<B
         match look(&context, &key, &desired, revision).await {
             Ok(Some((payload, version))) => context.payloads.put(&release, payload, version),
             Ok(None) => context.payloads.give_up(&release),
-            Err(why) => {
-                tracing::warn!(object = %key, %release, revision, %why, "a release of somebody else cannot be compared yet");
-                tokio::time::sleep(COMPARE_AGAIN).await;
-                context.payloads.give_up(&release);
+            Err(error) => {
+                tracing::warn!(object = %key, %release, revision, %error, "a release of somebody else cannot be compared yet");
+                context.payloads.fail(&release, revision, (&error, error.is_transient()), context.clock.now());
             }
         }
         context.wake(&key);
@@ -51,8 +75,7 @@ async fn look(
     key: &ObjectKey,
     desired: &Desired,
     revision: u32,
-) -> Result<Option<(Payload, u64)>, Box<str>> {
-    let said = |error: &dyn std::error::Error| error.to_string().into();
+) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
     let prepared = match context.inputs.prepared(key) {
         Some(prepared) => prepared,
@@ -60,23 +83,14 @@ async fn look(
         None => prepare::prepare(context, key, desired, None, ("", false))
             .await
             .map(Arc::new)
-            .map_err(|found| found.message)?,
+            .map_err(CompareError::Inputs)?,
     };
     let digest = prepared.inputs.digest.clone();
-    let record = as_release(context, key, desired).map_err(|error| said(&error))?;
-    let record = match record.read_record_data(&release, revision).await {
-        Ok(Some(record)) => record,
-        Ok(None) => {
-            context.read_records(&release).await.map_err(|error| said(&error))?;
-            return Ok(None);
-        }
-        Err(ClusterError::Forbidden(why)) => {
-            return Ok(Some((refused(context, revision, digest, &why), 0)));
-        }
-        Err(error) => return Err(said(&error)),
+    let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {
+        context.read_records(&release).await?;
+        return Ok(None);
     };
-    let payload = aftermath::payload_in_view(context, &release, revision, &record).await;
-    let payload = payload.map_err(|error| said(&error))?;
+    let payload = aftermath::payload_in_view(context, &release, revision, &record).await?;
     let (resource_version, version) = (record.resource_version.clone(), record.version());
     let result = match payload.action {
         ForeignAction::Unreadable => Compared::Differs(Vec::new()),
@@ -90,14 +104,7 @@ fn as_release(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<R
     context.requests_as(&identity(key, desired.service_account.as_deref(), context))
 }
 
-fn refused(context: &Context, revision: u32, digest: ReleaseDigest, why: &str) -> Payload {
-    let result = Compared::Refused { why: why.into(), at: context.clock.now() };
-    let comparison = Some(Box::new(Comparison { digest, resource_version: "".into(), result }));
-    // Nothing is known of it, and above all not that it is damaged.
-    Payload { action: ForeignAction::Upgrade, comparison, ..Payload::unreadable(revision) }
-}
-
-async fn compared(context: &Context, prepared: &Prepared, record: RecordData) -> Result<Compared, Box<str>> {
+async fn compared(context: &Context, prepared: &Prepared, record: RecordData) -> Result<Compared, CompareError> {
     // An object that is gone has left it: its digest tells more than the record, which has no subcharts.
     let left = record.record.as_ref().map(|found| &found.record);
     if left
@@ -105,11 +112,11 @@ async fn compared(context: &Context, prepared: &Prepared, record: RecordData) ->
     {
         return Ok(Compared::Equal);
     }
-    let chart = context.charts.content(&prepared.chart).await.map_err(|error| error.to_string())?;
-    let values: Value = serde_json::from_slice(prepared.values.expose()).map_err(|_| "the values are not JSON")?;
+    let chart = context.charts.content(&prepared.chart).await?;
+    let values: Value = serde_json::from_slice(prepared.values.expose())?;
     // Some megabytes of JSON, which no pass should wait for.
     let read = tokio::task::spawn_blocking(move || helm::content(&record.bytes));
-    let Ok(found) = read.await.map_err(|_| "the record was not read to the end")? else {
+    let Ok(found) = read.await? else {
         return Ok(Compared::Differs(vec![Difference::Chart]));
     };
     let mut differs = chart.differences(&found.chart);
@@ -154,12 +161,8 @@ pub(super) async fn adopt(
             context.payloads.give_up(&release);
             context.read_records(&release).await?;
         }
-        Err(ClusterError::Forbidden(why)) => {
-            let declared = context.inputs.prepared(key).map(|prepared| prepared.inputs.digest.clone());
-            match declared.or_else(|| digest.cloned()) {
-                Some(declared) => context.payloads.put(&release, refused(context, revision, declared, &why), 0),
-                None => return Err(ClusterError::Forbidden(why)),
-            }
+        Err(error @ ClusterError::Forbidden(_)) => {
+            context.payloads.refuse(&release, revision, &error, context.clock.now());
         }
         Err(error) => return Err(error),
     }

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    cluster::ClusterError,
     release::{ForeignAction, Payload, Unread},
     types::ReleaseKey,
 };
@@ -76,18 +76,25 @@ impl Payloads {
     }
 
     /// The read failed: it is made again, later each time.
-    pub fn fail(&self, release: &ReleaseKey, of: u32, why: &ClusterError, now: Timestamp) {
+    pub fn fail(&self, release: &ReleaseKey, of: u32, (why, transient): (&dyn Display, bool), now: Timestamp) {
         let mut entries = self.lock();
         let failed = match entries.get(release) {
             Some(Entry::Underway { revision, failed }) if *revision == of => *failed,
             Some(Entry::Underway { .. } | Entry::Failed { .. } | Entry::Read { .. }) | None => return,
         };
         let pause = SignedDuration::try_from(super::pause_after(failed)).unwrap_or(SignedDuration::ZERO);
-        // A record that is gone is so for the index too in a moment.
-        let transient = why.is_transient() || matches!(why, ClusterError::NotFound(_));
         let until = now.checked_add(pause).unwrap_or(now);
         let unread = Unread { why: why.to_string().into(), transient, until };
         entries.insert(release.clone(), Entry::Failed { revision: of, failed: failed.saturating_add(1), unread });
+    }
+
+    /// What was read cannot be used for want of a right: it is read again when that may be there. Each time was read
+    /// well, so no count of failures makes the pauses longer: the longest is taken at once.
+    pub fn refuse(&self, release: &ReleaseKey, of: u32, why: &dyn Display, now: Timestamp) {
+        let pause = SignedDuration::try_from(super::RETRY_MAX).unwrap_or(SignedDuration::ZERO);
+        let until = now.checked_add(pause).unwrap_or(now);
+        let unread = Unread { why: why.to_string().into(), transient: false, until };
+        self.lock().insert(release.clone(), Entry::Failed { revision: of, failed: 0, unread });
     }
 
     pub fn put(&self, release: &ReleaseKey, payload: Payload, version: u64) {
@@ -119,7 +126,7 @@ mod tests {
         let pauses: Vec<i128> = (0..9)
             .map(|_| {
                 assert!(payloads.begin(&release, 2) && !payloads.begin(&release, 2));
-                payloads.fail(&release, 2, &ClusterError::Forbidden("no".into()), now);
+                payloads.fail(&release, 2, (&"no", false), now);
                 let unread = payloads.unread(&release, 2).unwrap();
                 assert!(!unread.transient);
                 unread.until.duration_since(now).as_millis()
@@ -128,7 +135,7 @@ mod tests {
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
         assert_eq!(payloads.unread(&release, 3), None);
         assert!(payloads.begin(&release, 3));
-        payloads.fail(&release, 3, &ClusterError::Timeout, now);
+        payloads.fail(&release, 3, (&"late", true), now);
         let unread = payloads.unread(&release, 3).unwrap();
         assert!(unread.transient && unread.until.duration_since(now).as_millis() == 500);
     }

@@ -272,8 +272,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Has the payload of the newest record read, unless that was refused a moment ago.
+    /// Has the payload of the newest record read, unless that failed a moment ago.
     pub(super) fn inspect(&self, revision: u32, because: Because) -> Option<Decision> {
+        self.read(Action::Inspect { revision }, because)
+    }
+
+    /// The same, to compare it with what is declared.
+    pub(super) fn compare(&self, revision: u32, because: Because) -> Option<Decision> {
+        self.read(Action::Compare { revision }, because)
+    }
+
+    fn read(&self, action: Action, because: Because) -> Option<Decision> {
         match &self.snapshot.unread {
             Some(Unread { why, transient, until }) if self.now() < *until => {
                 let because = if *transient {
@@ -283,7 +292,7 @@ impl<'a> Draft<'a> {
                 };
                 Decision::until(because, *until)
             }
-            Some(_) | None => Decision::act(Action::Inspect { revision }, because),
+            Some(_) | None => Decision::act(action, because),
         }
     }
 

@@ -208,8 +208,6 @@ pub enum Compared {
     Equal,
     /// Not known to be equal.
     Differs(Vec<Difference>),
-    /// The rights of the release do not reach its record.
-    Refused { why: Box<str>, at: Timestamp },
 }
 
 /// A payload that could not be read.

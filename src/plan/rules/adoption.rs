@@ -17,9 +17,6 @@ use crate::{
     release::{Adopt, Cause, Compared, Deployed, Health, HistoryResult, OperationKind, Record, RecordStatus},
 };
 
-/// When a comparison that was refused is made again: rights change without anybody telling.
-const REFUSED_AGAIN: SignedDuration = SignedDuration::from_mins(5);
-
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.newest()?;
     if draft.ever_ours() {
@@ -55,19 +52,10 @@ fn take_over(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
     draft.memory.handled.foreign = None;
     let compared = draft.payload(revision).and_then(|payload| payload.comparison.as_ref());
     let Some(compared) = compared.filter(|made| made.digest == digest) else {
-        return Decision::act(Action::Compare { revision }, Because::Adopting { revision });
+        return draft.compare(revision, Because::Adopting { revision });
     };
     let resource_version = compared.resource_version.clone();
     let digest = match &compared.result {
-        Compared::Refused { why, at } => {
-            let because = Because::ViewRefused { view: Which::Records, why: why.clone() };
-            let again = at.checked_add(REFUSED_AGAIN).unwrap_or(Timestamp::MAX);
-            return if draft.now() < again {
-                Decision::until(because, again)
-            } else {
-                Decision::act(Action::Compare { revision }, because)
-            };
-        }
         Compared::Equal => Some(digest),
         Compared::Differs(_) => None,
     };
@@ -83,7 +71,7 @@ fn receive(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
         return None;
     }
     if draft.at_good().is_none() && draft.payload(revision).is_none() {
-        return Decision::act(Action::Inspect { revision }, Because::Adopting { revision });
+        return draft.inspect(revision, Because::Adopting { revision });
     }
     if !told {
         tell(draft, newest);
@@ -149,7 +137,7 @@ fn tell(draft: &mut Draft<'_>, newest: &Record) {
     let made = draft.payload(*revision).and_then(|payload| payload.comparison.as_ref()).map(|made| &made.result);
     let differs = match made {
         Some(Compared::Differs(parts)) => parts.clone(),
-        Some(Compared::Equal | Compared::Refused { .. }) | None => Vec::new(),
+        Some(Compared::Equal) | None => Vec::new(),
     };
     let stays = reached(draft).is_some();
     draft.notes.push(Note::Adopted { revision: *revision, label: there.label().into(), stays, differs });

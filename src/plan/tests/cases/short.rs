@@ -1,5 +1,5 @@
 //! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [adopted] [of=NAME] [stamp=N] [age=5m]
-//! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs | Refused`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
+//! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
 //! a quarantine `COLOUR REASON`, what is deployed `REVISION COLOUR`; a moment is told from now: `+10s`, `-5m`.
 
 use jiff::{SignedDuration, Timestamp};
@@ -54,7 +54,6 @@ pub(super) fn spell_out(mut case: Value) -> Value {
         if let Some((colour, result)) = payload["comparison"].as_str().and_then(|told| told.split_once(' ')) {
             let result = match result {
                 "Differs" => json!({"Differs": ["Values"]}),
-                "Refused" => json!({"Refused": {"why": "forbidden", "at": "-1m"}}),
                 other => json!(other),
             };
             payload["comparison"] = json!({"digest": known(colour).digest, "resourceVersion": "7", "result": result});
