@@ -58,7 +58,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
         OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => None,
     };
-    let payload = payload(context, &release, *revision, &written).await;
+    let payload = payload(context, &release, *revision, &written).await.ok();
     let mut records: Vec<Record> = before.iter().filter(|record| record.revision != *revision).cloned().collect();
     if let Some(versioned) = &written.record {
         context.records.observe_record(&release, versioned.clone());
@@ -67,21 +67,25 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let records = Records::new(records);
     prune(context, attempt, &records).await;
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
-    let seen = observe(context, &release, &payload.members).await.is_ok();
-    let late = seen && ran_out_of_time(&outcome.ended);
-    let awaited = late.then(|| awaited(context, &written, &payload.members).map(Box::new)).flatten();
-    let payload = seen.then_some(payload);
+    let payload = match payload {
+        Some(payload) if observe(context, &release, &payload.members).await.is_ok() => Some(payload),
+        Some(_) | None => None,
+    };
+    let mut awaits = None;
     if let Some(payload) = &payload {
+        if ran_out_of_time(&outcome.ended) {
+            awaits = awaited(context, &written, &payload.members).map(Box::new);
+        }
         context.payloads.put(&release, payload.clone(), written.version());
     }
-    Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
+    Outcome { records: Some(records), payload: payload.map(Box::new), awaited: awaits, tests, ..outcome }
 }
 
 /// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
 /// removes the others and leaves that one. Planned anew, that would go on for ever.
 async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
     let Ok(Some(record)) = context.requests.read_record_data(release, newest).await else { return };
-    let payload = payload(context, release, newest, &record).await;
+    let Ok(payload) = payload(context, release, newest, &record).await else { return };
     if payload.action == ForeignAction::Unreadable {
         context.payloads.put(release, payload, record.version());
     }
@@ -196,7 +200,7 @@ pub(super) async fn payload_in_view(
     revision: u32,
     record: &RecordData,
 ) -> Result<Payload, ClusterError> {
-    let payload = payload(context, release, revision, record).await;
+    let payload = payload(context, release, revision, record).await?;
     observe(context, release, &payload.members).await?;
     Ok(payload)
 }
@@ -208,11 +212,16 @@ pub(super) async fn members(
     revision: u32,
 ) -> Result<Option<Vec<Member>>, ClusterError> {
     let Some(record) = context.requests.read_record_data(release, revision).await? else { return Ok(None) };
-    let payload = payload(context, release, revision, &record).await;
+    let payload = payload(context, release, revision, &record).await?;
     Ok((payload.action != ForeignAction::Unreadable).then_some(payload.members))
 }
 
-async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
+async fn payload(
+    context: &Context,
+    release: &ReleaseKey,
+    revision: u32,
+    record: &RecordData,
+) -> Result<Payload, ClusterError> {
     let decoded = helm::decode(&record.bytes).map_err(|error| error.to_string());
     let read = decoded.and_then(|decoded| match helm::manifest_objects(&decoded.manifest) {
         Ok(objects) => Ok((decoded, objects)),
@@ -223,19 +232,19 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         Err(error) => {
             context.metrics.malformed_payloads.inc();
             tracing::warn!(%release, revision, %error, "a record cannot be read");
-            return Payload::unreadable(revision);
+            return Ok(Payload::unreadable(revision));
         }
     };
     let mut members = Vec::with_capacity(objects.len());
     for object in &objects {
-        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
+        let namespaced = context.is_namespaced(&object.api_version, &object.kind).await?;
         members.push(object.member(namespaced, &release.namespace));
     }
     // The inventory has no room for all of them: what can be bad is judged before what cannot.
     if members.len() > INVENTORY_MAX {
         members.sort_by_key(|member| !has_health(&member.api_version, &member.kind));
     }
-    Payload {
+    Ok(Payload {
         revision,
         action: helm::foreign_action(&decoded),
         chart: decoded.chart_name.clone(),
@@ -243,5 +252,5 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         app_version: decoded.app_version.clone(),
         members,
         comparison: None,
-    }
+    })
 }

@@ -7,22 +7,30 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, aftermath, operate::identity};
 use crate::{
     api::HelmRelease,
     cluster::{ClusterError, Event, EventKind, Target},
-    release::{Desired, Identity, LABEL_CLEARED, Member},
+    release::{Desired, Identity, LABEL_CLEARED, Member, Records},
     types::{ObjectKey, ReleaseKey},
 };
 
 /// Objects that are looked at for one release. More are a defect of a chart, and stay.
 const LEFT_OVER_MAX: usize = 100;
 
+/// One try, as it is told to end and tells that it has.
+#[derive(Clone, Default)]
+struct Try {
+    stop: CancellationToken,
+    over: CancellationToken,
+}
+
 #[derive(Default)]
 struct Tries {
     /// Being made, or waiting for the next one: no other is begun meanwhile.
-    underway: bool,
+    underway: Option<Try>,
     /// Tries that failed in a row.
     failed: u32,
 }
@@ -36,11 +44,24 @@ impl Clearing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `false` when a release is being cleared.
-    fn begin(&self, release: &ReleaseKey) -> bool {
+    /// `None` when a release is being cleared.
+    fn begin(&self, release: &ReleaseKey) -> Option<Try> {
         let mut releases = self.lock();
         let tries = releases.entry(release.clone()).or_default();
-        !std::mem::replace(&mut tries.underway, true)
+        match tries.underway {
+            Some(_) => None,
+            None => Some(tries.underway.insert(Try::default()).clone()),
+        }
+    }
+
+    /// Ends what is under way, before helm runs: it may be about to deploy again what is left over. Returns after the
+    /// last request of it.
+    pub(super) async fn stop(&self, release: &ReleaseKey) {
+        let underway = self.lock().get(release).and_then(|tries| tries.underway.clone());
+        if let Some(underway) = underway {
+            underway.stop.cancel();
+            underway.over.cancelled().await;
+        }
     }
 
     /// The try failed: how long to wait before [`Self::rest`], longer each time.
@@ -55,7 +76,7 @@ impl Clearing {
     /// Another try may be begun.
     fn rest(&self, release: &ReleaseKey) {
         if let Some(tries) = self.lock().get_mut(release) {
-            tries.underway = false;
+            tries.underway = None;
         }
     }
 
@@ -71,6 +92,15 @@ struct Cleared {
     gone: Vec<Member>,
     /// With the reason why they stay.
     staying: Vec<(Member, String)>,
+    /// Whose records cannot be read: what they have left over, or still have, is not known.
+    unreadable: Vec<u32>,
+}
+
+/// How a try ended that did not fail.
+enum Ended {
+    Cleared(Cleared),
+    /// A run of helm is about to begin, or somebody has deployed since: it is planned anew.
+    Overtaken,
 }
 
 /// Starts to clear away what `revisions` have and no later one, unless that is under way. The records are read anew:
@@ -83,18 +113,21 @@ pub(super) fn clear(
     revisions: &[u32],
 ) {
     let release = desired.policy.key();
-    if !context.clearing.begin(&release) {
-        return;
-    }
+    let Some(this) = context.clearing.begin(&release) else { return };
     let (context, key, about) = (Arc::clone(context), key.clone(), Target::of(&object.metadata));
     let (identity, revisions) = (identity(&key, desired.service_account.as_deref(), &context), revisions.to_vec());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let cleared = remove(&context, &release, &identity, &revisions).await;
-        match cleared {
-            Ok(cleared) => {
+        let ended = {
+            let _over = this.over.clone().drop_guard();
+            remove(&context, &release, &identity, &revisions, &this.stop).await
+        };
+        match ended {
+            Ok(ended) => {
                 context.clearing.end(&release);
-                tell(&context, &about, &cleared);
+                if let Ended::Cleared(cleared) = ended {
+                    tell(&context, &about, &cleared);
+                }
                 context.wake(&key);
             }
             Err(error) => {
@@ -113,37 +146,38 @@ async fn remove(
     release: &ReleaseKey,
     identity: &Identity,
     revisions: &[u32],
-) -> Result<Cleared, ClusterError> {
+    stop: &CancellationToken,
+) -> Result<Ended, ClusterError> {
     let as_release = context.requests_as(identity)?;
-    // Whatever else was deployed since the oldest of them is in use, or may be again: also what a run that began after
-    // the plan does not have any more.
-    let mut kept: Vec<Member> = Vec::new();
-    let oldest = revisions.iter().min().copied().unwrap_or(u32::MAX);
-    for record in context.read_records(release).await?.iter().filter(|record| record.revision > oldest) {
-        if !revisions.contains(&record.revision) {
-            let unreadable = || ClusterError::Malformed(format!("revision {} cannot be read", record.revision).into());
-            kept.extend(aftermath::members(context, release, record.revision).await?.ok_or_else(unreadable)?);
-        }
-    }
+    let records = context.read_records(release).await?;
     let mut cleared = Cleared::default();
-    let mut left: Vec<Member> = Vec::new();
-    for revision in revisions {
-        let members = aftermath::members(context, release, *revision).await?.unwrap_or_default();
-        left.extend(members.into_iter().filter(|member| !kept.contains(member)));
-    }
-    left.sort();
-    left.dedup();
-    for member in left.into_iter().take(LEFT_OVER_MAX) {
+    let mut doomed = Vec::new();
+    for member in left(context, release, revisions, &records, &mut cleared).await? {
+        if doomed.len() == LEFT_OVER_MAX {
+            cleared.staying.push((member, format!("{LEFT_OVER_MAX} are deleted at most")));
+            continue;
+        }
         let Some(object) = context.requests.read_member(&member).await? else { continue };
         if !is_of(&object, release) || aftermath::keeps(&object) {
             continue;
         }
         if takes_more_along(&member) {
             cleared.staying.push((member, "what depends on it would go with it".to_owned()));
-            continue;
+        } else {
+            doomed.push((member, object));
         }
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str);
-        match as_release.delete_member(&member, uid).await {
+    }
+    if context.read_records(release).await? != records {
+        return Ok(Ended::Overtaken);
+    }
+    for (member, object) in doomed {
+        if stop.is_cancelled() {
+            return Ok(Ended::Overtaken);
+        }
+        // Not as it was seen, somebody uses it.
+        let said = |path| object.pointer(path).and_then(Value::as_str);
+        let seen = said("/metadata/uid").zip(said("/metadata/resourceVersion"));
+        match as_release.delete_member(&member, seen).await {
             Ok(()) => cleared.gone.push(member),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => cleared.staying.push((member, error.to_string())),
@@ -156,7 +190,34 @@ async fn remove(
             context.records.observe_record(release, record);
         }
     }
-    Ok(cleared)
+    Ok(Ended::Cleared(cleared))
+}
+
+/// What `revisions` have and nothing since: whatever else was deployed since the oldest of them is in use, or may be
+/// again, also by a run that began after the plan. Where it is not known what that is, nothing is left over.
+async fn left(
+    context: &Context,
+    release: &ReleaseKey,
+    revisions: &[u32],
+    records: &Records,
+    cleared: &mut Cleared,
+) -> Result<Vec<Member>, ClusterError> {
+    let oldest = revisions.iter().min().copied().unwrap_or(u32::MAX);
+    let (mut kept, mut left): (Vec<Member>, Vec<Member>) = (Vec::new(), Vec::new());
+    for revision in records.iter().map(|record| record.revision).filter(|revision| *revision >= oldest) {
+        let Some(members) = aftermath::members(context, release, revision).await? else {
+            cleared.unreadable.push(revision);
+            continue;
+        };
+        if revisions.contains(&revision) { left.extend(members) } else { kept.extend(members) }
+    }
+    if cleared.unreadable.iter().any(|revision| !revisions.contains(revision)) {
+        return Ok(Vec::new());
+    }
+    left.retain(|member| !kept.iter().any(|kept| kept.is_same_object(member)));
+    left.sort();
+    left.dedup_by(|one, other| one.is_same_object(other));
+    Ok(left)
 }
 
 /// Whether more than the object itself would be lost: all objects of a kind, a namespace's content, data. A person
@@ -186,6 +247,15 @@ fn tell(context: &Context, about: &Target, cleared: &Cleared) {
         let note = format!("deleted what revisions that never became good had left behind: {}", names.join(", "));
         say(EventKind::Normal, "LeftOversDeleted", note);
     }
+    if !cleared.unreadable.is_empty() {
+        let records: Vec<String> = cleared.unreadable.iter().map(ToString::to_string).collect();
+        let note = format!(
+            "what revisions that never became good have left behind is not known, since records cannot be read: \
+             revision {}",
+            records.join(", ")
+        );
+        say(EventKind::Warning, "LeftOversStay", note);
+    }
     if !cleared.staying.is_empty() {
         let names: Vec<String> = cleared.staying.iter().map(|(member, why)| format!("{member} ({why})")).collect();
         let note = format!("left over by revisions that never became good, and not deleted: {}", names.join(", "));
@@ -204,14 +274,14 @@ mod tests {
         let clearing = Clearing::default();
         let pauses = [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000].map(Duration::from_millis);
         for pause in pauses {
-            assert!(clearing.begin(&release));
+            assert!(clearing.begin(&release).is_some());
             assert_eq!(clearing.fail(&release), pause);
-            assert!(!clearing.begin(&release), "a pass meanwhile begins none");
+            assert!(clearing.begin(&release).is_none(), "a pass meanwhile begins none");
             clearing.rest(&release);
         }
-        assert!(clearing.begin(&release));
+        assert!(clearing.begin(&release).is_some());
         clearing.end(&release);
-        assert!(clearing.begin(&release));
+        assert!(clearing.begin(&release).is_some());
         assert_eq!(clearing.fail(&release), pauses[0], "cleared, it counts from the beginning");
     }
 }

@@ -173,8 +173,12 @@ impl Context {
 
     /// Whether objects of a kind live in namespaces. Almost all do, so that is the answer where the API server has
     /// none: then the object is not found, and that is said.
-    async fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
-        self.discovery.resolve(&self.client, api_version, kind).await.map_or(true, |found| found.namespaced)
+    async fn is_namespaced(&self, api_version: &str, kind: &str) -> Result<bool, ClusterError> {
+        match self.discovery.resolve(&self.client, api_version, kind).await {
+            Ok(found) => Ok(found.namespaced),
+            Err(error) if error.is_transient() => Err(error),
+            Err(_) => Ok(true),
+        }
     }
 
     /// Asks once for the versions of objects that were not referred to when the watch went past them.

@@ -114,6 +114,7 @@ pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
 async fn run(context: &Context, attempt: &Attempt) -> Outcome {
     let begun = Instant::now();
     let release = attempt.policy.key();
+    context.clearing.stop(&release).await;
     let before = match context.read_records(&release).await {
         Ok(records) => records,
         Err(error) => {

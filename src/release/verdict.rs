@@ -27,6 +27,20 @@ pub struct Member {
     pub name: Box<str>,
 }
 
+impl Member {
+    /// Whether both name one object: the API server has it in all versions of its group, and helm too takes it for the
+    /// same when a chart moves on to another version.
+    #[must_use]
+    pub fn is_same_object(&self, other: &Self) -> bool {
+        (self.group(), &self.kind, &self.namespace, &self.name)
+            == (other.group(), &other.kind, &other.namespace, &other.name)
+    }
+
+    fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
 impl From<api::InventoryObject> for Member {
     fn from(wire: api::InventoryObject) -> Self {
         Self {

@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 
 use crate::remediation::stays;
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
     what_a_failed_version_left_behind_is_deleted_once_the_release_is_good,
     what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile,
+    what_was_left_behind_stays_where_the_next_version_has_it,
+    what_was_left_behind_stays_where_a_later_version_has_it_by_another_version_of_its_kind,
+    what_was_left_behind_before_a_rollback_is_deleted_once_another_version_is_good,
 ];
 
 /// The web chart with two more objects, of which one is to be kept whatever happens.
@@ -83,4 +87,78 @@ fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scen
         (records.len() == 1).then_some(())
     });
     assert_eq!(uid(), extra, "the revision by hand has it");
+}
+
+fn what_was_left_behind_stays_where_the_next_version_has_it(s: &Scenario<'_>) {
+    let operator = s.operate();
+    leave_behind(s);
+    let is_it = |info: &RequestInfo| {
+        let own = !info.user_agent.starts_with("Helm/");
+        own && info.verb == Verb::Get && info.resource == "configmaps" && info.name.as_deref() == Some("extra")
+    };
+    let gate = Gate::default();
+    gate.close();
+    let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())).times(1));
+    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
+    s.eventually("what is left over is looked at", || (held.hits() == 1).then_some(()));
+    let uid = || s.object("/api/v1", "configmaps", "extra").map(|object| object["metadata"]["uid"].clone());
+    let extra = uid();
+    assert!(extra.is_some(), "still there");
+    s.declare("a", &kept_where_it_fails("1.5.0", &json!({})));
+    s.until("a", "the next version is on its way", |object| {
+        condition(object, "Ready").is_some_and(|ready| ready.message.contains("1.5.0"))
+    });
+    gate.open();
+    s.deployed("a", 4);
+    stays(s, &operator, "a");
+    assert_eq!(uid(), extra);
+}
+
+/// The web chart with an autoscaler by this version of its kind.
+fn with_autoscaler(version: &str, api_version: &str) -> Chart {
+    let autoscaler = format!(
+        "apiVersion: {api_version}\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: scaler\nspec:\n  \
+         scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: other}}\n  maxReplicas: 3\n"
+    );
+    chart(version).file("templates/scaler.yaml", autoscaler)
+}
+
+fn what_was_left_behind_stays_where_a_later_version_has_it_by_another_version_of_its_kind(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.repository.publish(&with_autoscaler("1.5.0", "autoscaling/v1"));
+    s.repository.publish(&with_autoscaler("1.6.0", "autoscaling/v2"));
+    s.declare("a", &kept_where_it_fails("1.0.0", &json!({})));
+    s.deployed("a", 1);
+    s.declare("a", &kept_where_it_fails("1.5.0", &json!({ "replicas": -1 })));
+    s.refused("a", "UpgradeFailed");
+    s.declare("a", &kept_where_it_fails("1.6.0", &json!({})));
+    s.deployed("a", 3);
+    s.eventually("what is left over is looked at", || {
+        let records = s.list("/api/v1", "secrets?labelSelector=helmrelease.dev%2Fcleared%3D2");
+        (records.len() == 1).then_some(())
+    });
+    assert!(s.object("/apis/autoscaling/v2", "horizontalpodautoscalers", "scaler").is_some());
+    stays(s, &operator, "a");
+}
+
+fn what_was_left_behind_before_a_rollback_is_deleted_once_another_version_is_good(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.repository.publish(&with_more("1.5.0"));
+    let spec = |version: &str, values: Value| web(version, json!({ "upgrade": { "retries": 0 }, "values": values }));
+    s.declare("a", &spec("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    // Overtaken before it is judged, by a version that fails before helm removes what that one does not have.
+    s.declare("a", &spec("1.5.0", json!({ "outcome": "never-ready" })));
+    s.eventually("helm is done with it", || s.story("a").ends_with("2 deployed").then_some(()));
+    s.declare("a", &spec("1.1.0", json!({ "replicas": -1 })));
+    s.eventually("it is rolled back", || s.story("a").ends_with("3 failed, 4 deployed").then_some(()));
+    s.marked("a", 4);
+    assert!(s.object("/api/v1", "configmaps", "extra").is_some(), "helm's rollback does not know it");
+    s.declare("a", &spec("1.1.0", json!({})));
+    s.deployed("a", 5);
+    let note = s.event("a", "LeftOversDeleted");
+    assert!(note.contains("extra"), "{note}");
+    assert!(s.object("/api/v1", "configmaps", "extra").is_none());
+    stays(s, &operator, "a");
 }

@@ -51,9 +51,13 @@ impl Requests {
         Ok(())
     }
 
-    /// Deletes the object if it still has that uid; what it owns goes too. It is no error if there is none.
-    pub async fn delete_member(&self, member: &Member, uid: Option<&str>) -> Result<(), ClusterError> {
-        let precondition = uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+    /// Deletes the object if it still has the uid and the version that were `seen`; what it owns goes too. It is no
+    /// error if there is none.
+    pub async fn delete_member(&self, member: &Member, seen: Option<(&str, &str)>) -> Result<(), ClusterError> {
+        let precondition = seen.map(|(uid, version)| Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(version.to_owned()),
+        });
         let params = DeleteParams { preconditions: precondition, ..DeleteParams::background() };
         match self.text_of(member, |objects| objects.delete(&member.name, &params)).await {
             Ok(_) | Err(ClusterError::NotFound(_)) => Ok(()),

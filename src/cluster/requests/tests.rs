@@ -277,11 +277,12 @@ async fn member_whose_name_is_a_path_is_refused() {
 }
 
 #[tokio::test]
-async fn member_is_deleted_only_with_the_uid_that_was_seen() {
+async fn member_is_deleted_only_as_it_was_seen() {
     let (requests, log) = requests(|asked| discovered(asked).unwrap_or_else(|| failure(404, "NotFound", "gone")));
-    requests.delete_member(&member("apps/v1", "Deployment", "apps", "web"), Some("u")).await.unwrap();
+    requests.delete_member(&member("apps/v1", "Deployment", "apps", "web"), Some(("u", "7"))).await.unwrap();
     let asked = log_of(&log).pop().unwrap();
-    assert_eq!((&*asked.method, &asked.body["preconditions"]["uid"]), ("DELETE", &json!("u")));
+    let preconditions = json!({ "uid": "u", "resourceVersion": "7" });
+    assert_eq!((&*asked.method, &asked.body["preconditions"]), ("DELETE", &preconditions));
     assert_eq!(asked.body["propagationPolicy"], "Background");
 }
 

@@ -16,14 +16,14 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let older = |record: &&Record| record.revision < newest.revision;
-    // What came before a good revision was cleared away after that one, or by the rollback to it.
+    // Also those before an older good revision: helm's rollback takes away what the revision just before it has, and
+    // nothing of those that failed earlier.
     let revisions: Vec<u32> = draft
         .records()?
         .iter()
         .rev()
         .filter(older)
-        .take_while(|record| !record.is_verified())
-        .filter(|record| left_something(draft, record))
+        .filter(|record| !record.is_verified() && left_something(draft, record))
         .map(|record| record.revision)
         .collect();
     if revisions.is_empty() {
