@@ -107,7 +107,6 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),
         ("charts", charts::TESTS),
-        ("contract", contracts::TESTS),
         ("crash", crash::TESTS),
         ("stale", stale::TESTS),
         ("definitions", definitions::TESTS),
@@ -124,5 +123,5 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         Trial::ignorable_test(name, move || scenario::play(&ground, &title, test))
     };
     let scenarios = rooms.iter().flat_map(|(room, tests)| tests.iter().map(|test| trial(room, test)));
-    scenarios.chain(crash::sample(ground)).collect()
+    scenarios.chain(contracts::trials(ground)).chain(crash::sample(ground)).collect()
 }

@@ -5,20 +5,43 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    process::{Cut, Process, error},
+    behaviours::Write,
+    process::{By, Cut, Process, error},
     records::{Phase, Record, history, prune},
+    removal,
     scenario::{Behaviour, Test},
     workloads,
 };
 
+/// What an install or an upgrade is given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub version: String,
+    pub config: Value,
+    pub labels: BTreeMap<String, String>,
+    /// Fields that others hold are taken.
+    pub force: bool,
+    /// Objects of others are taken.
+    pub take: bool,
+    pub description: String,
+}
+
+impl Given {
+    /// As a person gives it.
+    pub fn by_hand(version: String, config: Value) -> Self {
+        let description = "complete".to_owned();
+        Self { version, config, labels: BTreeMap::new(), force: false, take: false, description }
+    }
+}
+
 /// What helm is asked for.
 #[derive(Debug, Clone)]
 pub enum Command {
-    Install { version: String, config: Value, labels: BTreeMap<String, String>, replace: bool },
-    Upgrade { version: String, config: Value, labels: BTreeMap<String, String>, history_max: u32 },
-    Rollback { to: u32, history_max: u32 },
-    Test { within: Duration },
-    Uninstall,
+    Install { given: Given, replace: bool, new_namespace: bool },
+    Upgrade { given: Given, history_max: u32 },
+    Rollback { to: u32, history_max: u32, force: bool },
+    Test { within: Duration, except: bool },
+    Uninstall { keep_history: bool },
 }
 
 impl Command {
@@ -28,167 +51,206 @@ impl Command {
             Self::Upgrade { .. } => "Upgrade",
             Self::Rollback { .. } => "Rollback",
             Self::Test { .. } => "Test",
-            Self::Uninstall => "Uninstall",
+            Self::Uninstall { .. } => "Uninstall",
         }
     }
 }
 
-/// Runs a command; `wait` is how long helm itself waits for objects, where it does.
-pub async fn execute(process: &mut Process, command: &Command, wait: Option<Duration>) -> Result<(), Cut> {
+/// How helm runs, whatever it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// It waits for objects.
+    pub waits: bool,
+    pub hooks: bool,
+    /// Its own limit of each step.
+    pub step: Duration,
+}
+
+impl Terms {
+    pub const BY_HAND: Self = Self { waits: false, hooks: true, step: Duration::from_secs(300) };
+}
+
+/// Runs a command.
+pub async fn execute(process: &mut Process, command: &Command, terms: &Terms) -> Result<(), Cut> {
     process.work(50, 600).await?;
     match command {
-        Command::Install { version, config, labels, replace } => {
-            let first = new_install(process, version, config, labels, *replace)?;
-            deploy(process, first, None, "pending-install", 0, wait).await
+        Command::Install { given, replace, new_namespace } => {
+            let first = new_install(process, given, *replace, *new_namespace)?;
+            deploy(process, given, (first, None), 0, terms).await
         }
-        Command::Upgrade { version, config, labels, history_max } => {
-            let (next, current) = new_upgrade(process, version, config, labels)?;
-            deploy(process, next, Some(current), "pending-upgrade", *history_max, wait).await
+        Command::Upgrade { given, history_max } => {
+            let (next, current) = new_upgrade(process, given)?;
+            deploy(process, given, (next, Some(current)), *history_max, terms).await
         }
-        Command::Rollback { to, history_max } => roll_back(process, *to, *history_max).await,
-        Command::Test { within } => test(process, *within).await,
-        Command::Uninstall => uninstall(process).await,
+        Command::Rollback { to, history_max, force } => {
+            removal::roll_back(process, *to, *history_max, *force, terms).await
+        }
+        Command::Test { within, except } => test(process, *within, *except).await,
+        Command::Uninstall { keep_history } => removal::uninstall(process, *keep_history, terms).await,
     }
 }
 
 fn rendered(process: &Process, version: &str) -> Result<(), Cut> {
-    if process.world.settings.behaviour(version) == Behaviour::Template {
-        return error("execution error at (unicorn/templates/page.yaml:3:4): colour is not a colour");
+    match process.world.settings.behaviour(version) {
+        Behaviour::Refused { words } => error(words),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn fresh(process: &Process, revision: u32, version: &str, config: &Value, labels: BTreeMap<String, String>) -> Record {
+fn fresh(process: &Process, revision: u32, given: &Given, labels: BTreeMap<String, String>) -> Record {
+    let Given { version, config, .. } = given;
     let behaviour = process.world.settings.behaviour(version);
     Record {
         revision,
         status: String::new(),
         description: String::new(),
-        version: version.to_owned(),
+        version: version.clone(),
         config: config.clone(),
-        hooks: behaviour.has_hooks(),
+        hook: behaviour.has_hooks().then_some(Phase::Unknown),
         test: (process.world.settings.test(version) != Test::Absent).then_some(Phase::Unknown),
         labels,
-        objects: workloads::objects(&process.release.1, version),
+        objects: workloads::objects(&process.world, &process.release.1, version),
     }
 }
 
-fn new_install(
-    process: &Process,
-    version: &str,
-    config: &Value,
-    labels: &BTreeMap<String, String>,
-    replace: bool,
-) -> Result<Record, Cut> {
-    let records = history(&process.world, &process.release);
+fn new_install(process: &Process, given: &Given, replace: bool, new_namespace: bool) -> Result<Record, Cut> {
+    let (world, release) = (&process.world, &process.release);
+    let records = history(world, release);
     let last = records.last();
     let over = last.is_some_and(|last| matches!(&*last.status, "failed" | "uninstalled"));
     if last.is_some() && !(replace && over) {
-        return error("INSTALLATION FAILED: cannot reuse a name that is still in use");
+        return error("cannot reuse a name that is still in use");
     }
-    rendered(process, version)?;
+    rendered(process, &given.version)?;
+    let next = fresh(process, last.map_or(1, |last| last.revision + 1), given, given.labels.clone());
+    workloads::belongs_to_nobody(process, &next, &[], given.take)?;
+    if new_namespace {
+        world.make_namespace();
+    }
     if let Some(last) = last.filter(|last| last.status == "uninstalled") {
-        last.clone().update(&process.world, &process.release, "superseded", "superseded by new release");
+        last.clone().update(world, release, "superseded", "superseded by new release");
     }
-    Ok(fresh(process, last.map_or(1, |last| last.revision + 1), version, config, labels.clone()))
+    Ok(next)
 }
 
 /// The next revision, and the one that helm compares with.
-fn new_upgrade(
-    process: &Process,
-    version: &str,
-    config: &Value,
-    labels: &BTreeMap<String, String>,
-) -> Result<(Record, Record), Cut> {
+fn new_upgrade(process: &Process, given: &Given) -> Result<(Record, Record), Cut> {
     let records = history(&process.world, &process.release);
     let Some(last) = records.last() else {
-        return error(format!("UPGRADE FAILED: \"{}\" has no deployed releases", process.release.1));
+        return error(format!("\"{}\" has no deployed releases", process.release.1));
     };
     if last.is_pending() {
-        return error("UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress");
+        return error("another operation (install/upgrade/rollback) is in progress");
     }
     let deployed = records.iter().rev().find(|record| record.status == "deployed");
     let usable = matches!(&*last.status, "failed" | "superseded");
     let current = match deployed {
         Some(deployed) => deployed,
         None if usable => last,
-        None => return error(format!("UPGRADE FAILED: \"{}\" has no deployed releases", process.release.1)),
+        None => return error(format!("\"{}\" has no deployed releases", process.release.1)),
     };
-    rendered(process, version)?;
+    rendered(process, &given.version)?;
     let mut merged = last.labels.clone();
-    merged.extend(labels.clone());
-    Ok((fresh(process, last.revision + 1, version, config, merged), current.clone()))
+    merged.extend(given.labels.clone());
+    let next = fresh(process, last.revision + 1, given, merged);
+    workloads::belongs_to_nobody(process, &next, &current.objects, given.take)?;
+    Ok((next, current.clone()))
 }
 
 /// From the record on: hooks, objects, waiting, and the last writes.
 async fn deploy(
     process: &mut Process,
-    mut next: Record,
-    current: Option<Record>,
-    pending: &str,
+    given: &Given,
+    (mut next, current): (Record, Option<Record>),
     history_max: u32,
-    wait: Option<Duration>,
+    terms: &Terms,
 ) -> Result<(), Cut> {
-    let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
-    if current.is_some() && history_max > 0 {
-        let gone = prune(&world, &release, history_max);
-        crate::ledger::pruned(&world, &release, process.who, &gone);
-    }
-    pending.clone_into(&mut next.status);
+    let release = process.release.clone();
+    let installs = current.is_none();
+    if installs { "pending-install" } else { "pending-upgrade" }.clone_into(&mut next.status);
     "under way".clone_into(&mut next.description);
-    if next.create(&world, &release).is_err() {
-        return error("release: already exists");
-    }
-    let end = body(process, &next, current.as_ref(), wait).await;
-    match end {
+    begin(process, &next, history_max)?;
+    match body(process, given, &mut next, current.as_ref(), terms).await {
         Ok(()) => {}
-        Err(Cut::Dead { ours }) => return Err(Cut::Dead { ours }),
-        Err(Cut::Error { text, silent: true }) => return Err(Cut::Error { text, silent: true }),
+        Err(cut @ (Cut::Dead { .. } | Cut::Error { silent: true, .. })) => return Err(cut),
         Err(other) => {
             let text = match &other {
                 Cut::Error { text, .. } => text.clone(),
                 _ => "context canceled".to_owned(),
             };
-            next.update(&world, &release, "failed", &format!("Release {:?} failed: {text}", release.1));
+            // Whether that is written, helm does not ask.
+            let description = format!("Release {:?} failed: {text}", release.1);
+            let _ = process.write(Write::Own, &mut next, "failed", &description);
             return Err(other);
         }
     }
-    // Also where it had failed.
+    // Also where it had failed; whether that is written, helm does not ask.
     if let Some(mut current) = current {
-        current.update(&world, &release, "superseded", "Upgrade complete");
+        let description = current.description.clone();
+        let _ = process.write(Write::Superseding, &mut current, "superseded", &description);
         process.work(1, 40).await.map_err(|cut| match cut {
-            Cut::Told { .. } => Cut::Dead { ours: true },
+            Cut::Told { clock } => Cut::Dead { by: if clock { By::Clock } else { By::Operator } },
             other => other,
         })?;
     }
-    if process.last_write_fails() {
-        // helm says so and, for an install, calls it a success all the same.
-        return if pending == "pending-install" { Ok(()) } else { error("etcdserver: request timed out") };
+    let written = process.write(Write::Own, &mut next, "deployed", &given.description);
+    // helm says so and, for an install, calls it a success all the same.
+    if installs { Ok(()) } else { written }
+}
+
+/// Makes room, and creates the record of the new revision.
+pub fn begin(process: &Process, next: &Record, history_max: u32) -> Result<(), Cut> {
+    let (world, release) = (&process.world, &process.release);
+    if history_max > 0 {
+        let gone = prune(world, release, history_max);
+        crate::ledger::pruned(world, release, process.who, &gone);
     }
-    next.update(&world, &release, "deployed", "complete");
-    Ok(())
+    process.create(next)
 }
 
 async fn body(
     process: &mut Process,
-    next: &Record,
+    given: &Given,
+    next: &mut Record,
     current: Option<&Record>,
-    wait: Option<Duration>,
+    terms: &Terms,
 ) -> Result<(), Cut> {
     let behaviour = process.world.settings.behaviour(&next.version);
-    if next.hooks {
-        process.work(500, 4000).await?;
-        if behaviour == Behaviour::HookFails {
-            return error("pre-upgrade hooks failed: 1 error occurred:\n\t* job migrate failed: BackoffLimitExceeded");
-        }
+    if terms.hooks && behaviour.has_hooks() && behaviour != Behaviour::WayBackFails {
+        let done = hook(process, next, behaviour, terms.step).await;
+        // Of a run that is told to end, helm does not know how the hook stands.
+        next.hook = Some(match &done {
+            Ok(()) => Phase::Succeeded,
+            Err(Cut::Error { .. }) => Phase::Failed,
+            Err(Cut::Dead { .. } | Cut::Told { .. }) => Phase::Unknown,
+        });
+        done?;
     }
     process.work(50, 400).await?;
+    let takes = if given.force || given.take { workloads::Takes::Fields } else { workloads::Takes::Nothing };
+    workloads::apply(process, next, current, takes)?;
     if behaviour == Behaviour::Invalid {
         return error("Deployment.apps \"unicorn\" is invalid: spec.replicas: Invalid value");
     }
-    workloads::apply(&process.world, &process.release, next, current);
     process.work(20, 200).await?;
-    let Some(limit) = wait else { return Ok(()) };
+    if terms.waits && terms.hooks { ready(process, terms.step).await } else { Ok(()) }
+}
+
+async fn hook(process: &mut Process, next: &mut Record, behaviour: Behaviour, step: Duration) -> Result<(), Cut> {
+    next.note_hook(&process.world, &process.release, Phase::Running);
+    if behaviour == Behaviour::HookHangs {
+        process.wait(step).await?;
+        return error("pre-upgrade hooks failed: timed out waiting for the condition");
+    }
+    process.work(500, 4000).await?;
+    if behaviour == Behaviour::HookFails {
+        return error("pre-upgrade hooks failed: 1 error occurred:\n\t* job migrate failed: BackoffLimitExceeded");
+    }
+    Ok(())
+}
+
+/// Waits for the objects to become ready.
+pub async fn ready(process: &mut Process, limit: Duration) -> Result<(), Cut> {
     let until = tokio::time::Instant::now() + limit;
     while !workloads::is_healthy(&process.world, &process.release) {
         if tokio::time::Instant::now() >= until {
@@ -199,46 +261,12 @@ async fn body(
     Ok(())
 }
 
-async fn roll_back(process: &mut Process, to: u32, history_max: u32) -> Result<(), Cut> {
-    let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
-    let records = history(&world, &release);
-    let Some(last) = records.last() else { return error("release: not found") };
-    let Some(target) = records.iter().find(|record| record.revision == to) else {
-        return error(format!("release has no {to} version"));
-    };
-    let mut next = target.clone();
-    next.revision = last.revision + 1;
-    "pending-rollback".clone_into(&mut next.status);
-    next.description = format!("Rollback to {to}");
-    if history_max > 0 {
-        let gone = prune(&world, &release, history_max);
-        crate::ledger::pruned(&world, &release, process.who, &gone);
-    }
-    if next.create(&world, &release).is_err() {
-        return error("release: already exists");
-    }
-    way_back_hooks(process, &next, "pre-rollback").await?;
-    process.work(50, 400).await?;
-    workloads::apply(&world, &release, &next, Some(last));
-    process.work(20, 200).await?;
-    for mut record in history(&world, &release).into_iter().filter(|record| record.status == "deployed") {
-        record.update(&world, &release, "superseded", "superseded by rollback");
-    }
-    process.work(1, 40).await?;
-    if process.last_write_fails() {
-        return error("etcdserver: request timed out");
-    }
-    let description = next.description.clone();
-    next.update(&world, &release, "deployed", &description);
-    Ok(())
-}
-
 /// Runs the test of the newest revision. The record is written before and after, as it was when it was read; told to
 /// end, helm dies on the spot.
-async fn test(process: &mut Process, within: Duration) -> Result<(), Cut> {
+async fn test(process: &mut Process, within: Duration, except: bool) -> Result<(), Cut> {
     let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
     let Some(mut last) = history(&world, &release).pop() else { return error("release: not found") };
-    if last.test.is_none() {
+    if except || last.test.is_none() {
         return process.work(50, 300).await;
     }
     last.note(&world, &release, Phase::Running);
@@ -266,32 +294,5 @@ async fn trial(process: &mut Process, version: &str, within: Duration) -> Result
     if test == Test::Fails || (test == Test::FailsOnce && first) {
         return error("pod check failed");
     }
-    Ok(())
-}
-
-/// The hooks before a rollback to a revision, or before its removal. Where one fails, helm leaves the record as it is.
-async fn way_back_hooks(process: &mut Process, record: &Record, which: &str) -> Result<(), Cut> {
-    if process.world.settings.behaviour(&record.version) != Behaviour::WayBackFails {
-        return Ok(());
-    }
-    process.work(500, 4000).await?;
-    error(format!("{which} hooks failed: 1 error occurred:\n\t* job way-back failed: BackoffLimitExceeded"))
-}
-
-async fn uninstall(process: &mut Process) -> Result<(), Cut> {
-    let (world, release) = (std::sync::Arc::clone(&process.world), process.release.clone());
-    let mut records = history(&world, &release);
-    let Some(last) = records.last_mut() else { return error("uninstall: Release not loaded: release: not found") };
-    last.update(&world, &release, "uninstalling", "Deletion in progress (or silently failed)");
-    let last = last.clone();
-    way_back_hooks(process, &last, "pre-delete").await?;
-    process.work(50, 300).await?;
-    workloads::remove(&world, &release, &last);
-    process.work(50, 300).await?;
-    for record in &records {
-        record.remove(&world, &release);
-        process.work(1, 20).await?;
-    }
-    world.tell(format_args!("helm: {} is gone", release.1));
     Ok(())
 }

@@ -12,7 +12,7 @@ use helm_release_operator::{
 use serde_json::Value;
 
 use crate::{
-    helm::Command,
+    helm::{Command, Given},
     oracle::adopts,
     process::{Cut, Who},
     records::{Record, history},
@@ -37,6 +37,8 @@ pub struct Ledger {
     /// Strangers have acted.
     pub meddled: BTreeSet<Name>,
     pub rolled_back_by_hand: BTreeSet<Name>,
+    /// An object that named it was deleted, and with it what its status remembered.
+    pub forgotten: BTreeSet<Name>,
     /// Strangers' helm processes at work.
     strangers: BTreeMap<Name, u32>,
     /// A stranger's helm and the operator's were at work at once: what is left of it tells neither of them apart.
@@ -128,7 +130,7 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
     }
     let good = records.iter().any(Record::is_verified);
     match command {
-        Command::Uninstall => {
+        Command::Uninstall { .. } => {
             let deleting = claimants.iter().any(|object| !object["metadata"]["deletionTimestamp"].is_null());
             let begun = records.last().is_some_and(|record| record.status == "uninstalling");
             if good && !deleting && !begun {
@@ -163,7 +165,7 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     }
     let records = history(world, release);
     match command {
-        Command::Upgrade { version, labels, .. } => {
+        Command::Upgrade { given: Given { version, labels, .. }, .. } => {
             let digest = labels.get(DIGEST).cloned().unwrap_or_default();
             let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
             // helm may have been kept out by somebody else's lock.
@@ -179,7 +181,7 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
                 count(world, release, (&last.version, digest), retries);
             }
         }
-        Command::Test { .. } | Command::Install { .. } | Command::Rollback { .. } | Command::Uninstall => {}
+        Command::Test { .. } | Command::Install { .. } | Command::Rollback { .. } | Command::Uninstall { .. } => {}
     }
 }
 

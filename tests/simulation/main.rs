@@ -16,6 +16,7 @@ mod oracle;
 mod path;
 mod process;
 mod records;
+mod removal;
 mod rng;
 mod runs;
 mod said;

@@ -197,6 +197,7 @@ fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> 
     let meddled = state.ledger.meddled.contains(release);
     let by_hand = state.ledger.rolled_back_by_hand.contains(release);
     let just_missed = state.ledger.just_missed.contains(release);
+    let forgotten = state.ledger.forgotten.contains(release);
     drop(state);
     let version = wanted(world, object);
     let behaviour = world.settings.behaviour(&version);
@@ -205,7 +206,8 @@ fn judge(world: &World, object: &Object, release: &Name, records: &[Record]) -> 
     let justified = match reason {
         "ClaimedByAnother" => contested,
         "ValuesUnavailable" => values(world, object).is_none(),
-        "RolledBackByUser" => by_hand || tangled,
+        // Whose rollback it was, was known to the object that is gone.
+        "RolledBackByUser" => by_hand || tangled || forgotten,
         "NotOurs" => (meddled || contested) && !adopts(object),
         "InstallFailed" | "UpgradeFailed" => !is_good || tangled,
         "TestFailed" => fails_test || tangled,

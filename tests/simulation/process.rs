@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 use helm_release_operator::helm::Stop;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::world::{Name, World};
+use crate::{
+    behaviours::{Loss, Write},
+    records::Record,
+    world::{Name, NoNamespace, World},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -20,15 +24,23 @@ pub enum Doom {
     Memory,
     /// The API server is not reached any more. `silent`: not even to say so in the record.
     Unreachable { silent: bool },
-    /// The very last write fails.
-    LastWrite,
+    /// One write goes wrong.
+    Write(Write, Loss),
+}
+
+/// Who ends a process on the spot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Operator,
+    Clock,
+    Kernel,
 }
 
 /// Why a process does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// It is gone on the spot, by our own wish or not.
-    Dead { ours: bool },
+    /// It is gone on the spot.
+    Dead { by: By },
     /// It was told to end, and does so in order.
     Told { clock: bool },
     /// An error of its own. `silent`: the record cannot be written any more.
@@ -61,7 +73,13 @@ impl Process {
                 Doom::Memory,
                 Doom::Unreachable { silent: false },
                 Doom::Unreachable { silent: true },
-                Doom::LastWrite,
+                Doom::Write(Write::Own, Loss::Refused),
+                Doom::Write(Write::Own, Loss::Done),
+                Doom::Write(Write::First, Loss::Refused),
+                Doom::Write(Write::First, Loss::Done),
+                Doom::Write(Write::Superseding, Loss::Refused),
+                Doom::Write(Write::Object, Loss::Refused),
+                Doom::Write(Write::Purge, Loss::Refused),
             ];
             doomed.then(|| (rng.range(0, 6), *rng.pick(&dooms)))
         };
@@ -73,13 +91,61 @@ impl Process {
         self.world.lock().helm.range(low, high)
     }
 
-    /// Whether the last write of the run goes wrong.
-    pub fn last_write_fails(&self) -> bool {
-        let fails = matches!(self.doom, Some((_, Doom::LastWrite)));
-        if fails {
-            self.world.tell(format_args!("helm: {} cannot write its last record", self.release.1));
+    /// How such a write goes wrong: once where a story says so, each time where chance does.
+    fn loses(&self, write: Write) -> Option<Loss> {
+        let mut state = self.world.lock();
+        let told = state.broken.take_if(|(which, _)| *which == write).map(|(_, loss)| loss);
+        let doomed = match self.doom {
+            Some((_, Doom::Write(which, loss))) if which == write => Some(loss),
+            _ => None,
+        };
+        told.or(doomed)
+    }
+
+    /// Makes a write, or does not; the error is what helm hears.
+    fn try_to(&self, write: Write, make: impl FnOnce()) -> Result<(), Cut> {
+        let loss = self.loses(write);
+        if loss != Some(Loss::Refused) {
+            make();
         }
-        fails
+        let Some(loss) = loss else { return Ok(()) };
+        self.world.tell(format_args!("helm: {} has lost a write: {write:?} {loss:?}", self.release.1));
+        error("etcdserver: request timed out")
+    }
+
+    /// Creates the record of a new revision.
+    pub fn create(&self, record: &Record) -> Result<(), Cut> {
+        let no_namespace = self.world.lock().no_namespace;
+        match no_namespace {
+            Some(NoNamespace::Gone) => {
+                return error(format!("create: failed to create: namespaces {:?} not found", self.release.0));
+            }
+            Some(NoNamespace::Going) => {
+                return error(format!(
+                    "namespace {:?} is not to be used because it is being terminated",
+                    self.release.0
+                ));
+            }
+            None => {}
+        }
+        let mut made = Ok(());
+        self.try_to(Write::First, || made = record.create(&self.world, &self.release).map(drop))?;
+        if made.is_err() { error("release: already exists") } else { Ok(()) }
+    }
+
+    /// Writes a record that is there.
+    pub fn write(&self, which: Write, record: &mut Record, status: &str, description: &str) -> Result<(), Cut> {
+        let (world, release) = (&self.world, &self.release);
+        self.try_to(which, || record.update(world, release, status, description))
+    }
+
+    pub fn purge(&self, record: &Record) -> Result<(), Cut> {
+        self.try_to(Write::Purge, || record.remove(&self.world, &self.release))
+    }
+
+    /// Whether the objects can be written.
+    pub fn may_touch_objects(&self) -> Result<(), Cut> {
+        self.try_to(Write::Object, || {})
     }
 
     /// Whether chance had a hand in how this ends.
@@ -94,17 +160,17 @@ impl Process {
     }
 
     pub async fn wait(&mut self, time: Duration) -> Result<(), Cut> {
-        let doomed = self.doom.filter(|(phase, doom)| *phase == self.phase && *doom != Doom::LastWrite);
+        let doomed = self.doom.filter(|(phase, doom)| *phase == self.phase && !matches!(doom, Doom::Write(..)));
         self.phase += 1;
         let time = if doomed.is_some() { time / 2 } else { time };
         let (now, gently) = (self.stop.now.clone(), self.stop.gently.clone());
         tokio::select! {
             biased;
-            () = now.cancelled() => return Err(Cut::Dead { ours: true }),
+            () = now.cancelled() => return Err(Cut::Dead { by: By::Operator }),
             () = gently.cancelled(), if self.ends_in_order => return Err(Cut::Told { clock: false }),
             () = sleep(time) => {}
             () = sleep_until(self.deadline) => {
-                return Err(if self.ends_in_order { Cut::Told { clock: true } } else { Cut::Dead { ours: true } });
+                return Err(if self.ends_in_order { Cut::Told { clock: true } } else { Cut::Dead { by: By::Clock } });
             }
         }
         if let Who::Operator(number) = self.who {
@@ -112,8 +178,8 @@ impl Process {
             self.world.with_operator(number).await;
         }
         match doomed {
-            None | Some((_, Doom::LastWrite)) => Ok(()),
-            Some((_, Doom::Memory)) => Err(Cut::Dead { ours: false }),
+            None | Some((_, Doom::Write(..))) => Ok(()),
+            Some((_, Doom::Memory)) => Err(Cut::Dead { by: By::Kernel }),
             Some((_, Doom::Unreachable { silent })) => {
                 let text = "Kubernetes cluster unreachable: Get \"https://10.0.0.1:443/version\": dial tcp \
                             10.0.0.1:443: connect: connection refused";

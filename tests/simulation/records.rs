@@ -41,7 +41,8 @@ pub struct Record {
     pub description: String,
     pub version: String,
     pub config: Value,
-    pub hooks: bool,
+    /// Of the one hook that the chart has, if it has any.
+    pub hook: Option<Phase>,
     /// Of the one test that the chart has, if it has any.
     pub test: Option<Phase>,
     /// Labels that are not helm's own.
@@ -51,6 +52,8 @@ pub struct Record {
 
 /// Labels that helm writes itself.
 const OWN: [&str; 6] = ["owner", "name", "status", "version", "createdAt", "modifiedAt"];
+/// The name of the test that a chart has.
+pub const TEST: &str = "check";
 pub const VERIFIED: &str = "helmrelease.dev/verified";
 
 impl Record {
@@ -71,12 +74,14 @@ impl Record {
             let (api_version, kind, _) = kind.names();
             format!("---\napiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
         });
-        let hook =
-            json!({ "name": "migrate", "kind": "Job", "events": ["pre-install", "pre-upgrade"], "last_run": {} });
-        let test = self.test.map(|phase| {
-            json!({ "name": "check", "kind": "Pod", "events": ["test"], "last_run": { "phase": phase.word() } })
+        let hook = self.hook.map(|phase| {
+            json!({ "name": "migrate", "kind": "Job", "events": ["pre-install", "pre-upgrade"],
+                "last_run": { "phase": phase.word() } })
         });
-        let hooks: Vec<Value> = self.hooks.then_some(hook).into_iter().chain(test).collect();
+        let test = self.test.map(
+            |phase| json!({ "name": TEST, "kind": "Pod", "events": ["test"], "last_run": { "phase": phase.word() } }),
+        );
+        let hooks: Vec<Value> = hook.into_iter().chain(test).collect();
         let json = json!({
             "name": release.1, "namespace": release.0, "version": self.revision,
             "info": { "status": self.status, "description": self.description },
@@ -117,6 +122,13 @@ impl Record {
         });
     }
 
+    /// Writes how far the hook has come, over whatever is there.
+    pub fn note_hook(&mut self, world: &World, release: &Name, phase: Phase) {
+        self.hook = Some(phase);
+        let (status, description) = (self.status.clone(), self.description.clone());
+        self.update(world, release, &status, &description);
+    }
+
     /// Writes how far the test has come, over whatever is there.
     pub fn note(&mut self, world: &World, release: &Name, phase: Phase) {
         self.test = Some(phase);
@@ -146,17 +158,15 @@ impl Record {
         });
         let hooks = payload["hooks"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_test = |hook: &Value| hook["events"][0] == "test";
+        let phase = |hook: &Value| Phase::read(hook["last_run"]["phase"].as_str().unwrap_or_default());
         Some(Self {
             revision: text("version")?.parse().ok()?,
             status: payload["info"]["status"].as_str()?.to_owned(),
             description: payload["info"]["description"].as_str().unwrap_or_default().to_owned(),
             version: payload["chart"]["metadata"]["version"].as_str()?.to_owned(),
             config: payload["config"].clone(),
-            hooks: hooks.iter().any(|hook| !is_test(hook)),
-            test: hooks
-                .iter()
-                .find(|hook| is_test(hook))
-                .map(|test| Phase::read(test["last_run"]["phase"].as_str().unwrap_or_default())),
+            hook: hooks.iter().find(|hook| !is_test(hook)).map(phase),
+            test: hooks.iter().find(|hook| is_test(hook)).map(phase),
             labels: labels
                 .iter()
                 .filter(|(key, _)| !OWN.contains(&&***key))

@@ -15,8 +15,9 @@ use helm_release_operator::{
 use serde_json::Value;
 
 use crate::{
-    helm::{Command, execute},
-    process::{Cut, Process, Who},
+    helm::{Command, Given, Terms, execute},
+    process::{By, Cut, Process, Who},
+    records::TEST,
     world::{Name, World},
 };
 
@@ -56,24 +57,24 @@ impl SimulatedHelm {
         let command = command(invocation);
         self.world.tell(format_args!("helm: {} {command:?} begins", release.1));
         crate::ledger::begins(&self.world, self.operator, &release, &command);
-        let in_order = !matches!(command, Command::Rollback { .. } | Command::Uninstall);
+        let in_order = !matches!(command, Command::Rollback { .. } | Command::Uninstall { .. });
         let who = Who::Operator(self.operator);
         let mut process =
             Process::new(&self.world, who, release.clone(), stop.clone(), in_order, invocation.wall_clock);
-        let wait = invocation.wait_for_hooks.then_some(invocation.timeout);
-        let end = execute(&mut process, &command, wait).await;
+        let terms = Terms { waits: invocation.wait_for_hooks, hooks: !invocation.skip_hooks, step: invocation.timeout };
+        let end = execute(&mut process, &command, &terms).await;
         crate::ledger::ends(&self.world, &release, &command, &end, process.is_doomed());
         self.world.tell(format_args!("helm: {} {} ends: {end:?}", release.1, command.word()));
         let prefix = match command {
             Command::Install { .. } => "INSTALLATION FAILED: ",
             Command::Upgrade { .. } => "UPGRADE FAILED: ",
-            Command::Rollback { .. } | Command::Test { .. } | Command::Uninstall => "",
+            Command::Rollback { .. } | Command::Test { .. } | Command::Uninstall { .. } => "",
         };
         match end {
             Ok(()) => ended(Exit::Code(0), ""),
-            Err(Cut::Dead { ours: true } | Cut::Told { clock: false }) => ended(Exit::Cancelled, ""),
-            Err(Cut::Dead { ours: false }) => ended(Exit::Signal(9), ""),
-            Err(Cut::Told { clock: true }) => ended(Exit::TimedOut, ""),
+            Err(Cut::Dead { by: By::Operator } | Cut::Told { clock: false }) => ended(Exit::Cancelled, ""),
+            Err(Cut::Dead { by: By::Kernel }) => ended(Exit::Signal(9), ""),
+            Err(Cut::Dead { by: By::Clock } | Cut::Told { clock: true }) => ended(Exit::TimedOut, ""),
             Err(Cut::Error { text, .. }) => ended(Exit::Code(1), &format!("Error: {prefix}{text}\n")),
         }
     }
@@ -81,24 +82,28 @@ impl SimulatedHelm {
 
 fn command(invocation: &Invocation) -> Command {
     let history_max = invocation.history_max;
-    let inputs = |inputs: &helm::Inputs| {
+    let given = |inputs: &helm::Inputs, force, take| {
         let file = inputs.chart.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let version = file.rsplit('-').next().unwrap_or_default().to_owned();
         let config: Value = serde_json::from_slice(inputs.values.expose()).unwrap();
-        (version, config, inputs.labels.clone())
+        Given { version, config, labels: inputs.labels.clone(), force, take, description: inputs.description.clone() }
     };
     match &invocation.command {
-        helm::Command::Install { inputs: given, replace, .. } => {
-            let (version, config, labels) = inputs(given);
-            Command::Install { version, config, labels, replace: *replace }
+        helm::Command::Install { inputs, replace, create_namespace, take_ownership } => Command::Install {
+            given: given(inputs, false, *take_ownership),
+            replace: *replace,
+            new_namespace: *create_namespace,
+        },
+        helm::Command::Upgrade { inputs, force_conflicts, take_ownership } => {
+            Command::Upgrade { given: given(inputs, *force_conflicts, *take_ownership), history_max }
         }
-        helm::Command::Upgrade { inputs: given, .. } => {
-            let (version, config, labels) = inputs(given);
-            Command::Upgrade { version, config, labels, history_max }
+        helm::Command::Rollback { to, force_conflicts } => {
+            Command::Rollback { to: *to, history_max, force: *force_conflicts }
         }
-        helm::Command::Rollback { to, .. } => Command::Rollback { to: *to, history_max },
-        helm::Command::Test { .. } => Command::Test { within: invocation.timeout },
-        helm::Command::Uninstall => Command::Uninstall,
+        helm::Command::Test { except } => {
+            Command::Test { within: invocation.timeout, except: except.iter().any(|name| &**name == TEST) }
+        }
+        helm::Command::Uninstall => Command::Uninstall { keep_history: false },
     }
 }
 
@@ -121,7 +126,7 @@ pub async fn stranger(world: Arc<World>, release: Name, command: Command) {
     let in_order = matches!(command, Command::Install { .. } | Command::Upgrade { .. });
     let day = Duration::from_secs(86_400);
     let mut process = Process::new(&world, Who::Stranger, release.clone(), Stop::default(), in_order, day);
-    let end = execute(&mut process, &command, None).await;
+    let end = execute(&mut process, &command, &Terms::BY_HAND).await;
     crate::ledger::stranger_ends(&world, &release);
     world.tell(format_args!("stranger: helm {} ends: {end:?}", release.1));
 }

@@ -41,24 +41,34 @@ pub enum Behaviour {
     Stuck {
         known: u64,
     },
-    /// Does not render.
-    Template,
+    /// Refused by helm before anything is written, in its words: it does not render.
+    Refused {
+        words: &'static str,
+    },
     /// Refused by the API server.
     Invalid,
     HookFails,
+    /// With a hook that does not end. In no scenario.
+    HookHangs,
+    /// Good, with an object that is to be kept. In no scenario.
+    Keeps,
     /// Good, with hooks before a rollback to it and before its removal that fail. In no scenario: only the contract
     /// plays it.
     WayBackFails,
 }
 
+pub const TEMPLATE: Behaviour =
+    Behaviour::Refused { words: "execution error at (unicorn/templates/page.yaml:3:4): colour is not a colour" };
+
 impl Behaviour {
     pub fn has_hooks(self) -> bool {
-        matches!(self, Self::Hooks { .. } | Self::HookFails | Self::WayBackFails)
+        matches!(self, Self::Hooks { .. } | Self::HookFails | Self::HookHangs | Self::WayBackFails)
     }
 
     /// Good in the end, if only it is deployed.
     pub fn is_good(self) -> bool {
-        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::WayBackFails) || self.is_kept_by_others()
+        matches!(self, Self::Good { .. } | Self::Hooks { .. } | Self::Keeps | Self::WayBackFails)
+            || self.is_kept_by_others()
     }
 
     /// Not ready for as long as something outside lasts.
@@ -73,7 +83,7 @@ impl Behaviour {
 
     /// Bad, and nobody else's fault.
     pub fn is_bad_by_itself(self) -> bool {
-        self.is_never_ready() || matches!(self, Self::Stuck { .. } | Self::Invalid | Self::HookFails)
+        self.is_never_ready() || matches!(self, Self::Stuck { .. } | Self::Invalid | Self::HookFails | Self::HookHangs)
     }
 }
 
@@ -135,6 +145,8 @@ pub struct Settings {
     pub seed: u64,
     /// Every watch is late by that.
     pub lag: Duration,
+    /// helm applies on the server: helm 4.
+    pub fields_have_owners: bool,
     /// Of a thousand.
     pub request_faults: u64,
     pub watch_delays: u64,
@@ -156,7 +168,7 @@ const NAMESPACE: &str = "meadow";
 
 impl Settings {
     pub fn behaviour(&self, version: &str) -> Behaviour {
-        self.behaviours.get(version).copied().unwrap_or(Behaviour::Template)
+        self.behaviours.get(version).copied().unwrap_or(TEMPLATE)
     }
 
     pub fn test(&self, version: &str) -> Test {
@@ -177,6 +189,7 @@ impl Settings {
         Self {
             seed,
             lag,
+            fields_have_owners: true,
             request_faults: [0, 15, 60][usize::try_from(rough).unwrap_or(0)],
             watch_delays: *rng.pick(&[0, 200, 700]),
             watch_breaks: *rng.pick(&[0, 200, 600]),
@@ -206,7 +219,7 @@ fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {
             10 => Behaviour::Never,
             11 => *rng.pick(&[Behaviour::NoImage, Behaviour::Crashing]),
             12 => Behaviour::Stuck { known: rng.range(1000, 30_000) },
-            13 => Behaviour::Template,
+            13 => TEMPLATE,
             14 => Behaviour::Invalid,
             _ => Behaviour::HookFails,
         };

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    helm::Command,
+    helm::{Command, Given},
     operator::Operator,
     oracle,
     records::history,
     runs::stranger,
-    scenario::{Event, Settings},
+    scenario::{Declared, Event, Settings},
     world::{Kind, Name, World, name},
 };
 
@@ -66,11 +66,11 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
             return Some(Operator::start(world));
         }
         Event::Upgrade { release, version } => {
-            let (config, labels) = (json!({ "by": "hand" }), std::collections::BTreeMap::new());
+            let config = json!({ "by": "hand" });
             if history(world, &release).is_empty() {
                 install(world, release, version, config);
             } else {
-                let command = Command::Upgrade { version, config, labels, history_max: 10 };
+                let command = Command::Upgrade { given: Given::by_hand(version, config), history_max: 10 };
                 tokio::spawn(stranger(Arc::clone(world), release, command));
             }
         }
@@ -78,13 +78,13 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
             let records = history(world, &release);
             let before = records.iter().rev().skip(1).find(|record| record.status == "superseded");
             if let Some(before) = before {
-                let command = Command::Rollback { to: before.revision, history_max: 10 };
+                let command = Command::Rollback { to: before.revision, history_max: 10, force: false };
                 tokio::spawn(stranger(Arc::clone(world), release, command));
             }
         }
         Event::Uninstall { release } => {
             if !history(world, &release).is_empty() {
-                tokio::spawn(stranger(Arc::clone(world), release, Command::Uninstall));
+                tokio::spawn(stranger(Arc::clone(world), release, Command::Uninstall { keep_history: false }));
             }
         }
         Event::ConfigMap(shade) => {
@@ -102,11 +102,7 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
         }
         Event::Spec(number, patch) => edit(world, number, &patch),
         Event::Annotate(number, key, value) => annotate(world, number, key, &value),
-        Event::Delete(number) => {
-            let object = &world.settings.objects[number];
-            world.tell(format_args!("user: deletes {}", object.name.1));
-            world.delete(Kind::HelmRelease, &object.name);
-        }
+        Event::Delete(number) => delete(world, &world.settings.objects[number]),
         Event::Create(number) => {
             let object = &world.settings.objects[number];
             let made = json!({ "metadata": {}, "spec": object.spec });
@@ -119,9 +115,15 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
     operator
 }
 
+fn delete(world: &World, object: &Declared) {
+    world.tell(format_args!("user: deletes {}", object.name.1));
+    world.lock().ledger.forgotten.insert(object.release.clone());
+    world.delete(Kind::HelmRelease, &object.name);
+}
+
 fn install(world: &Arc<World>, release: Name, version: String, config: Value) {
     if history(world, &release).is_empty() {
-        let command = Command::Install { version, config, labels: std::collections::BTreeMap::new(), replace: false };
+        let command = Command::Install { given: Given::by_hand(version, config), replace: false, new_namespace: false };
         tokio::spawn(stranger(Arc::clone(world), release, command));
     }
 }

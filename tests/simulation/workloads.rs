@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
+    process::{Cut, Process, error},
     records::Record,
     scenario::Behaviour,
     watches::LATE_MAX,
@@ -14,40 +15,106 @@ use crate::{
 
 /// By which the pods of a Deployment are selected.
 const APP: &str = "app";
+/// What the names of objects end with that are to be kept.
+const KEPT: &str = "-kept";
+/// Set on an object of which somebody holds the fields.
+pub const HELD: &str = "held";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What a version of the chart is made of.
-pub fn objects(release: &str, version: &str) -> Vec<(Kind, String)> {
+pub fn objects(world: &World, release: &str, version: &str) -> Vec<(Kind, String)> {
     let mut objects = vec![(Kind::ConfigMap, format!("{release}-page")), (Kind::Deployment, release.to_owned())];
     // Every other minor number has one object more, which the next takes away again.
     if version.split('.').nth(1).and_then(|text| text.parse::<u32>().ok()).is_some_and(|minor| minor % 2 == 1) {
         objects.push((Kind::ConfigMap, format!("{release}-extra")));
     }
+    if world.settings.behaviour(version) == Behaviour::Keeps {
+        objects.push((Kind::ConfigMap, format!("{release}{KEPT}")));
+    }
     objects
 }
 
+/// The name of a release by which an object says that it belongs to it.
+fn owner(object: &Value) -> &Value {
+    &object["metadata"]["annotations"]["meta.helm.sh/release-name"]
+}
+
+/// Refuses objects that are there, new to the release and not its own.
+pub fn belongs_to_nobody(process: &Process, record: &Record, before: &[(Kind, String)], take: bool) -> Result<(), Cut> {
+    let (world, release) = (&process.world, &process.release);
+    for (kind, name) in record.objects.iter().filter(|object| !take && !before.contains(object)) {
+        let there = world.get(*kind, &(release.0.clone(), name.clone()));
+        if there.is_some_and(|object| *owner(&object) != release.1) {
+            return error(format!(
+                "Unable to continue with install: {kind:?} {name:?} in namespace {:?} exists and cannot be imported \
+                 into the current release: invalid ownership metadata",
+                release.0
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a run may take from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    /// Fields that they hold.
+    Fields,
+}
+
 /// Brings the objects of a revision into the cluster, and takes away those of `before` that it does not have.
-pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option<&Record>) {
+pub fn apply(process: &Process, record: &Record, before: Option<&Record>, takes: Takes) -> Result<(), Cut> {
+    let (world, release) = (&process.world, &process.release);
+    process.may_touch_objects()?;
+    let invalid = world.settings.behaviour(&record.version) == Behaviour::Invalid;
+    let mut held = None;
     for (kind, name) in &record.objects {
         let key = (release.0.clone(), name.clone());
         let labels = json!({ MANAGED_BY: "Helm" });
-        let annotations =
+        let mut annotations =
             json!({ "meta.helm.sh/release-name": release.1, "meta.helm.sh/release-namespace": release.0 });
+        if name.ends_with(KEPT) {
+            annotations["helm.sh/resource-policy"] = json!("keep");
+        }
         if *kind == Kind::Deployment {
-            deployment(world, &key, record, &labels, &annotations);
+            if !invalid && held.is_none() {
+                deployment(world, &key, record, &labels, &annotations);
+            }
+            continue;
+        }
+        let is_held = world.get(*kind, &key).is_some_and(|object| object[HELD] == true);
+        if is_held && world.settings.fields_have_owners && takes == Takes::Nothing {
+            held = Some(name.clone());
             continue;
         }
         let data = json!({ "version": record.version, "config": record.config.to_string() });
-        let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "data": data });
-        if world.create(*kind, &key, made).is_err() {
-            let _ = world.change(*kind, &key, |object| object["data"] = data);
+        let meta = json!({ "labels": labels, "annotations": annotations });
+        if world.create(*kind, &key, json!({ "metadata": meta, "data": data })).is_err() {
+            let _ = world.change(*kind, &key, |object| {
+                object["data"] = data;
+                object["metadata"]["labels"] = meta["labels"].clone();
+                object["metadata"]["annotations"] = meta["annotations"].clone();
+                object[HELD] = Value::Null;
+            });
         }
     }
+    if let Some(name) = held {
+        return error(format!(
+            "conflict occurred while applying object {}/{name} /v1, Kind=ConfigMap: Apply failed with 1 conflict: \
+             conflict with \"somebody\" using v1: .data.version",
+            release.0
+        ));
+    }
+    if invalid {
+        return Ok(());
+    }
     for (kind, name) in before.iter().flat_map(|before| &before.objects) {
-        if !record.objects.iter().any(|object| object == &(*kind, name.clone())) {
+        if !record.objects.iter().any(|object| object == &(*kind, name.clone())) && !name.ends_with(KEPT) {
             let _ = world.remove(*kind, &(release.0.clone(), name.clone()));
         }
     }
+    Ok(())
 }
 
 fn deployment(world: &Arc<World>, key: &Name, record: &Record, labels: &Value, annotations: &Value) {
@@ -73,14 +140,33 @@ fn generation(world: &World, key: &Name) -> Option<(String, i64)> {
     Some((meta["uid"].as_str()?.to_owned(), meta["generation"].as_i64()?))
 }
 
-pub fn remove(world: &World, release: &Name, record: &Record) {
-    for (kind, name) in &record.objects {
+/// Takes away what a revision has, but for what is to be kept and, with helm 4, what another release has taken.
+pub fn remove(process: &Process, record: &Record) -> Result<(), Cut> {
+    let (world, release) = (&process.world, &process.release);
+    process.may_touch_objects()?;
+    for (kind, name) in record.objects.iter().filter(|(_, name)| !name.ends_with(KEPT)) {
         let key = (release.0.clone(), name.clone());
-        let _ = world.remove(*kind, &key);
+        let Some(object) = world.get(*kind, &key) else { continue };
+        if world.settings.fields_have_owners && *owner(&object) != release.1 {
+            continue;
+        }
+        // What is pinned stays, and is going.
+        if object["metadata"]["finalizers"].is_array() {
+            world.delete(*kind, &key);
+        } else {
+            let _ = world.remove(*kind, &key);
+        }
         if *kind == Kind::Deployment {
             remove_pods(world, &key);
         }
     }
+    Ok(())
+}
+
+/// Whether something is left of what a removal was to take away.
+pub fn any_is_there(process: &Process, record: &Record) -> bool {
+    let mut names = record.objects.iter().filter(|(_, name)| !name.ends_with(KEPT));
+    names.any(|(kind, name)| process.world.get(*kind, &(process.release.0.clone(), name.clone())).is_some())
 }
 
 fn remove_pods(world: &World, deployment: &Name) {
@@ -148,7 +234,7 @@ async fn course(life: &Life, behaviour: Behaviour) {
             after(ready).await;
             life.enter(Stage::Ready);
         }
-        Behaviour::WayBackFails => life.enter(Stage::Ready),
+        Behaviour::Keeps | Behaviour::WayBackFails => life.enter(Stage::Ready),
         Behaviour::Stuck { known } => {
             after(known).await;
             life.enter(Stage::Stuck);
@@ -174,7 +260,11 @@ async fn course(life: &Life, behaviour: Behaviour) {
             after(3000).await;
             life.enter(Stage::Crashed);
         }
-        Behaviour::Never | Behaviour::Template | Behaviour::Invalid | Behaviour::HookFails => {}
+        Behaviour::Never
+        | Behaviour::Refused { .. }
+        | Behaviour::Invalid
+        | Behaviour::HookFails
+        | Behaviour::HookHangs => {}
     }
 }
 

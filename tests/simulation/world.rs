@@ -14,7 +14,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{records::Record, rng::Rng, said::Said, scenario::Settings};
+use crate::{
+    behaviours::{Loss, Write},
+    records::Record,
+    rng::Rng,
+    said::Said,
+    scenario::Settings,
+};
 
 /// The moment at which every simulation begins.
 const EPOCH_SECONDS: i64 = 1_800_000_000;
@@ -131,6 +137,13 @@ pub enum Refusal {
     Exists,
 }
 
+/// Why nothing new can be made in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoNamespace {
+    Gone,
+    Going,
+}
+
 #[derive(Default)]
 pub struct Shelf {
     pub objects: BTreeMap<Name, Arc<Object>>,
@@ -146,6 +159,10 @@ pub struct State {
     pub operator: u64,
     /// Requests fail and watches break by chance.
     pub disturbed: bool,
+    /// The next write of helm's that goes wrong, where a story says so.
+    pub broken: Option<(Write, Loss)>,
+    /// A namespace that is not there, or takes nothing new; elsewhere there are all that anybody asks for.
+    pub no_namespace: Option<NoNamespace>,
     pub requests: Rng,
     pub helm: Rng,
     /// Operators' helm processes at work, by release.
@@ -179,6 +196,8 @@ impl World {
             uids: 0,
             operator: 0,
             disturbed: true,
+            broken: None,
+            no_namespace: None,
             requests: Rng::new(seed, 2),
             helm: Rng::new(seed, 3),
             at_work: BTreeMap::new(),
@@ -226,6 +245,11 @@ impl World {
         if self.lock().operator != number {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// One that is going cannot be made anew.
+    pub fn make_namespace(&self) {
+        let _ = self.lock().no_namespace.take_if(|why| *why == NoNamespace::Gone);
     }
 
     pub fn trace(&self) -> (String, u64) {

@@ -1,5 +1,6 @@
 //! Objects of revisions that never became good and that helm left behind: it compares an upgrade with the last revision
-//! that was deployed, and not with those that failed since (helm 3.22 and 4.3).
+//! that was deployed, and not with those that failed since, and a rollback with the newest alone, which is the remains of
+//! another rollback where that failed (helm 3.22 and 4.3).
 
 use crate::{
     plan::{
@@ -16,8 +17,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let older = |record: &&Record| record.revision < newest.revision;
-    // Also those before an older good revision: helm's rollback takes away what the revision just before it has, and
-    // nothing of those that failed earlier.
+    // Also those before an older good revision: where that is a rollback, helm took away what the revision just before it
+    // has, and nothing of those that came earlier.
     let revisions: Vec<u32> = draft
         .records()?
         .iter()

@@ -1,4 +1,4 @@
-//! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [adopted] [of=NAME] [stamp=N] [age=5m]
+//! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [verified=N] [adopted] [of=NAME] [stamp=N] [age=5m]
 //! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
 //! a quarantine `COLOUR REASON`, what is deployed `REVISION COLOUR`; a moment is told from now: `+10s`, `-5m`.
 
@@ -94,8 +94,11 @@ fn record(line: &str) -> Value {
         record["digest"] = if words[2] == "-" { Value::Null } else { json!(known(words[2]).digest) };
         record["owner"] = json!(OwnerId::of(&ObjectKey::new("apps", flag(&words, "of").unwrap_or("unicorn"))));
         record["stamp"] = json!(flag(&words, "stamp").map_or(revision, |stamp| stamp.parse().unwrap()));
-        for mark in ["verified", "adopted"].iter().filter(|mark| words.contains(mark)) {
-            record[*mark] = record["stamp"].clone();
+        for mark in ["verified", "adopted"] {
+            // A label that helm copied speaks of the revision that it was copied from.
+            let of = flag(&words, mark).map(|of| json!(of.parse::<u32>().unwrap()));
+            let Some(of) = of.or_else(|| words.contains(&mark).then(|| record["stamp"].clone())) else { continue };
+            record[mark] = of;
         }
     }
     record
