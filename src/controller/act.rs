@@ -16,7 +16,7 @@ use crate::{
     plan::{Action, Because, Plan, Priority},
     release::{
         Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId,
-        Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
+        Payload, Policy, RecordStatus, Records, Snapshot, View,
     },
     types::ObjectKey,
 };
@@ -39,10 +39,7 @@ pub(super) async fn act(
     desired: Option<Box<Desired>>,
     plan: &Plan,
 ) -> Result<Followed, ClusterError> {
-    let policy = match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy),
-        Spec::Invalid { policy: None, .. } => None,
-    };
+    let policy = snapshot.spec.policy();
     match &plan.action {
         Action::Idle => settle(context, key, policy, plan),
         Action::AddFinalizer => {

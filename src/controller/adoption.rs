@@ -54,14 +54,8 @@ async fn look(
 ) -> Result<Option<(Payload, u64)>, Box<str>> {
     let said = |error: &dyn std::error::Error| error.to_string().into();
     let release = desired.policy.key();
-    let prepared = match context.inputs.prepared(key) {
-        Some(prepared) => prepared,
-        // After a restart the digest is remembered and the values are not.
-        None => prepare::prepare(context, key, desired, None, ("", false))
-            .await
-            .map(Arc::new)
-            .map_err(|found| found.message)?,
-    };
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepared.map_err(|found| found.message)?;
     let digest = prepared.inputs.digest.clone();
     let record = as_release(context, key, desired).map_err(|error| said(&error))?;
     let record = match record.read_record_data(&release, revision).await {

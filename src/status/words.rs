@@ -60,6 +60,7 @@ pub(super) fn say(because: &Because) -> Saying {
             Going::Rest,
         ),
         Because::InvalidSpec(message) => (Truth::False, Reason::InvalidSpec, message.to_string(), Going::Stalled),
+        Because::Refused(why) => (Truth::False, Reason::Refused, why.to_string(), Going::Stalled),
         Because::ClaimedByAnother(winner) => {
             let message = format!(
                 "HelmRelease {winner} owns this release; give this object another releaseName, or delete one of the two"
@@ -157,6 +158,8 @@ fn inputs(problem: &InputsProblem) -> Said {
         InputsProblemKind::Chart | InputsProblemKind::Older => (Reason::ChartUnavailable, Going::Working),
         InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
         InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
+        // Asked for again by itself.
+        InputsProblemKind::Forbidden => (Reason::Refused, Going::Working),
     };
     (Truth::False, reason, problem.message.to_string(), going)
 }
@@ -168,6 +171,12 @@ fn dependency(because: &Because) -> Said {
                 DependencyState::Ready => "it is looked at again",
                 DependencyState::Waiting { why } => why,
                 DependencyState::Missing => "it does not exist",
+                DependencyState::Foreign => {
+                    let message = format!(
+                        "HelmRelease {name} is of another namespace, of which this operator tells nothing (--tenancy strict); take it out of spec.dependsOn"
+                    );
+                    return (Truth::False, Reason::Refused, message, Going::Stalled);
+                }
                 DependencyState::Unwatched => "its namespace is not watched by this operator",
             };
             (format!("waiting for HelmRelease {name}: {missing}"), Going::Working)
