@@ -8,6 +8,7 @@ use super::{
     gather, leftovers,
     operate::{Attempt, Brake, operate},
     prepare,
+    sight::Sight,
 };
 use crate::{
     api::HelmRelease,
@@ -61,7 +62,8 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                inspect(context, key, policy, *revision);
+                let service_account = object.spec.service_account_name.as_deref();
+                inspect(context, (key, service_account), policy, *revision)?;
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
@@ -129,14 +131,20 @@ fn look_up(
     });
 }
 
-fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u32) {
+fn inspect(
+    context: &Arc<Context>,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
+    revision: u32,
+) -> Result<(), ClusterError> {
+    let sight = Sight::of(context, key, service_account)?;
     let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
     if !context.payloads.begin(&release, revision) {
-        return;
+        return Ok(());
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match read_payload(&context, &release, revision).await {
+        match read_payload(&context, &sight, &release, revision).await {
             Ok((payload, version)) => context.payloads.put(&release, payload, version),
             Err(error) => {
                 tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
@@ -145,6 +153,7 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
         }
         context.wake(&key);
     });
+    Ok(())
 }
 
 fn start(

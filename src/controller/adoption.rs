@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Context, aftermath, inputs::Prepared, operate::identity, prepare};
+use super::{Context, aftermath, inputs::Prepared, operate::identity, prepare, sight::Sight};
 use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
@@ -69,7 +69,8 @@ async fn look(
         }
         Err(error) => return Err(said(&error)),
     };
-    let payload = aftermath::payload_in_view(context, &release, revision, &record).await;
+    let sight = Sight::of(context, key, desired.service_account.as_deref()).map_err(|error| said(&error))?;
+    let payload = aftermath::payload_in_view(context, &sight, &release, revision, &record).await;
     let payload = payload.map_err(|error| said(&error))?;
     let (resource_version, version) = (record.resource_version.clone(), record.version());
     let result = match payload.action {

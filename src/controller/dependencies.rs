@@ -168,6 +168,40 @@ mod tests {
     }
 
     #[test]
+    fn strict_tenancy_tells_nothing_of_other_namespaces() {
+        let main = MainIndex::new(Scope::Cluster, MainWakes::default());
+        main.fold(0, crate::cluster::Change::Begin);
+        let on = |name: &str| json!({"/spec/dependsOn": [{"name": name, "namespace": "far"}, {"name": "b"}]});
+        let mut far = object("c", &json!({"/spec/dependsOn": [{"name": "a", "namespace": "apps"}]}));
+        far.metadata.namespace = Some("far".into());
+        let mut other = object("o", &json!({"/status": status(2, "True", "Succeeded")}));
+        other.metadata.namespace = Some("far".into());
+        let own = object("a", &on("c"));
+        main.fold(0, crate::cluster::Change::Complete { at: jiff::Timestamp::UNIX_EPOCH, version: 1 });
+        for object in [&own, &far, &other, &object("b", &json!({"/status": status(2, "True", "Succeeded")}))] {
+            main.observe(object.clone());
+        }
+        let look = |tenancy, name: &str| {
+            let own = object("a", &on(name));
+            let keys = crate::release::dependency_keys(&own).into_iter();
+            let depends_on: Vec<_> = keys.map(|object| Dependency { object, ready_when: None }).collect();
+            look(&main, tenancy, &own, &ObjectKey::new("apps", "a"), &depends_on)
+        };
+        let (views, cycle) = look(Tenancy::Trusted, "c");
+        assert_eq!(views[0].state, waiting("its present generation was not looked at yet"));
+        assert_eq!(cycle.unwrap().len(), 3);
+        for name in ["c", "o", "missing"] {
+            let (views, cycle) = look(Tenancy::Strict, name);
+            assert_eq!(
+                [&views[0].state, &views[1].state],
+                [&DependencyState::Foreign, &DependencyState::Ready],
+                "{name}"
+            );
+            assert_eq!(cycle, None, "the way would name what is closed");
+        }
+    }
+
+    #[test]
     fn what_is_not_seen_is_told_apart() {
         let main = MainIndex::new(Scope::Namespaces(vec!["apps".into()]), MainWakes::default());
         let own = object("a", &json!({"/spec/dependsOn": [{"name": "b"}, {"name": "c", "namespace": "far"}]}));

@@ -7,8 +7,8 @@ use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
-        policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec,
+        Tenancy, View, policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -139,8 +139,11 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
             records.iter().rev().filter_map(|record| record.owner.as_ref().filter(|_| record.stamp.is_some()));
         owners.find_map(|owner| claimants.iter().find(|claimant| OwnerId::of(&claimant.object) == *owner))
     });
+    // In strict tenancy a release belongs to its namespace: nobody keeps the names of others by naming them first.
+    let at_home = claimants.iter().find(|claimant| *claimant.object.namespace == *release.namespace.as_str());
+    let at_home = at_home.filter(|_| context.settings.tenancy == Tenancy::Strict);
     // The index has the oldest first.
-    match recorded.or_else(|| claimants.first()) {
+    match recorded.or(at_home).or_else(|| claimants.first()) {
         Some(winner) if *winner.uid != *own => Claim::Theirs(winner.object.to_string().into()),
         Some(_) | None => Claim::Ours,
     }

@@ -8,11 +8,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Context, aftermath, operate::identity};
+use super::{Context, aftermath, operate::identity, sight::Sight};
 use crate::{
     api::HelmRelease,
     cluster::{ClusterError, Event, EventKind, Target},
-    release::{Desired, Identity, LABEL_CLEARED, Member},
+    release::{Desired, LABEL_CLEARED, Member},
     types::{ObjectKey, ReleaseKey},
 };
 
@@ -87,10 +87,10 @@ pub(super) fn clear(
         return;
     }
     let (context, key, about) = (Arc::clone(context), key.clone(), Target::of(&object.metadata));
-    let (identity, revisions) = (identity(&key, desired.service_account.as_deref(), &context), revisions.to_vec());
+    let (account, revisions) = (desired.service_account.clone(), revisions.to_vec());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let cleared = remove(&context, &release, &identity, &revisions).await;
+        let cleared = remove(&context, &release, (&key, account.as_deref()), &revisions).await;
         match cleared {
             Ok(cleared) => {
                 context.clearing.end(&release);
@@ -111,10 +111,11 @@ pub(super) fn clear(
 async fn remove(
     context: &Context,
     release: &ReleaseKey,
-    identity: &Identity,
+    (key, service_account): (&ObjectKey, Option<&str>),
     revisions: &[u32],
 ) -> Result<Cleared, ClusterError> {
-    let as_release = context.requests_as(identity)?;
+    let as_release = context.requests_as(&identity(key, service_account, context))?;
+    let sight = Sight::of(context, key, service_account)?;
     // Whatever else was deployed since the oldest of them is in use, or may be again: also what a run that began after
     // the plan does not have any more.
     let mut kept: Vec<Member> = Vec::new();
@@ -133,8 +134,18 @@ async fn remove(
     }
     left.sort();
     left.dedup();
-    for member in left.into_iter().take(LEFT_OVER_MAX) {
-        let Some(object) = context.requests.read_member(&member).await? else { continue };
+    left.truncate(LEFT_OVER_MAX);
+    for member in sight.reach(left).await? {
+        let object = match sight.read(&member).await {
+            Ok(Some(object)) => object,
+            Ok(None) => continue,
+            // Who may not look at it may not decide whether it goes.
+            Err(error @ ClusterError::Forbidden(_)) => {
+                cleared.staying.push((member, error.to_string()));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if !is_of(&object, release) || aftermath::keeps(&object) {
             continue;
         }

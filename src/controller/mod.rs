@@ -24,6 +24,7 @@ mod prepare;
 mod program;
 mod run;
 mod shutdown;
+mod sight;
 mod verdicts;
 mod write;
 

@@ -342,3 +342,17 @@ async fn credentials(sources: &Sourced<'_>, name: &str) -> Result<Credentials, P
         _ => Err(bad("needs the keys username and password")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_with_rights_of_others_counts_for_a_minute() {
+        let read_at = Timestamp::UNIX_EPOCH;
+        let after = |seconds| read_at.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        assert!(counts(Tenancy::Strict, read_at, after(59)));
+        assert!(!counts(Tenancy::Strict, read_at, after(60)));
+        assert!(counts(Tenancy::Trusted, read_at, after(1_000_000)));
+    }
+}
