@@ -42,6 +42,7 @@ mod remediation;
 mod scope;
 mod sources;
 mod stale;
+mod tenancy;
 mod testing;
 mod upgrade;
 mod values;
@@ -110,6 +111,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("contract", contracts::TESTS),
         ("crash", crash::TESTS),
         ("stale", stale::TESTS),
+        ("tenancy", tenancy::TESTS),
         ("definitions", definitions::TESTS),
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),
