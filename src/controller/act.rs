@@ -6,7 +6,7 @@ use super::{
     Context, adoption,
     aftermath::read_payload,
     gather, leftovers,
-    operate::{Attempt, Brake, operate},
+    operate::{Attempt, Brake, identity, operate},
     prepare,
     sight::Sight,
 };
@@ -16,8 +16,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId,
-        Payload, Policy, RecordStatus, Records, Snapshot, View,
+        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED,
+        Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy, View,
     },
     types::ObjectKey,
 };
@@ -41,6 +41,7 @@ pub(super) async fn act(
     plan: &Plan,
 ) -> Result<Followed, ClusterError> {
     let policy = snapshot.spec.policy();
+    let service_account = object.spec.service_account_name.as_deref();
     match &plan.action {
         Action::Idle => settle(context, key, policy, plan),
         Action::AddFinalizer => {
@@ -62,7 +63,6 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                let service_account = object.spec.service_account_name.as_deref();
                 inspect(context, (key, service_account), policy, *revision)?;
             }
         }
@@ -84,8 +84,7 @@ pub(super) async fn act(
         }
         Action::Start(operation) => {
             if let Some(policy) = policy {
-                let service_account = object.spec.service_account_name.as_deref().map(Into::into);
-                start(context, (key, service_account), policy, desired, operation, snapshot);
+                start(context, (key, service_account.map(Into::into)), policy, desired, operation, snapshot);
             }
         }
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
@@ -94,7 +93,11 @@ pub(super) async fn act(
                 leftovers::clear(context, key, object, &desired, revisions);
             }
         }
-        Action::Unlock { revision } => unlock(context, key, policy, *revision, &snapshot.records).await?,
+        Action::Unlock { revision } => {
+            if let Some(policy) = policy {
+                unlock(context, (key, service_account), policy, *revision, &snapshot.records).await?;
+            }
+        }
     }
     Ok(Followed::Later)
 }
@@ -224,14 +227,37 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
     Ok(())
 }
 
-async fn unlock(
+/// In strict tenancy the record of somebody else is unlocked only for a service account that may write it. Records of
+/// the object's own runs were written with its rights.
+async fn may_unlock(
     context: &Context,
-    key: &ObjectKey,
-    policy: Option<&Policy>,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
     revision: u32,
     planned_on: &View<Records>,
 ) -> Result<(), ClusterError> {
-    let Some(policy) = policy else { return Ok(()) };
+    let own = planned_on.is().is_some_and(|records| records.belong_to(&OwnerId::of(key)));
+    if own || context.settings.tenancy == Tenancy::Trusted {
+        return Ok(());
+    }
+    let as_release = context.requests_as(&identity(key, service_account, context))?;
+    let tried = as_release.try_writing_record(&policy.key(), revision).await;
+    if let Err(error @ ClusterError::Forbidden(_)) = &tried {
+        let message = format!("the lock of another helm process on revision {revision} stays: {error}").into();
+        let problem = InputsProblem { kind: InputsProblemKind::Forbidden, message, transient: false };
+        context.inputs.fail(key, problem, context.clock.now());
+    }
+    tried
+}
+
+async fn unlock(
+    context: &Context,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
+    revision: u32,
+    planned_on: &View<Records>,
+) -> Result<(), ClusterError> {
+    may_unlock(context, (key, service_account), policy, revision, planned_on).await?;
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
     // The view may be of the time before helm's last write, and whose record says another thing by now is alive.

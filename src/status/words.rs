@@ -61,18 +61,7 @@ pub(super) fn say(because: &Because) -> Saying {
         ),
         Because::InvalidSpec(message) => (Truth::False, Reason::InvalidSpec, message.to_string(), Going::Stalled),
         Because::Refused(why) => (Truth::False, Reason::Refused, why.to_string(), Going::Stalled),
-        Because::ClaimedByAnother(winner) => {
-            let message = format!(
-                "HelmRelease {winner} owns this release; give this object another releaseName, or delete one of the two"
-            );
-            (Truth::False, Reason::ClaimedByAnother, message, Going::Stalled)
-        }
-        Because::NotOurs { revision } => {
-            let message = format!(
-                "a release of this name exists at revision {revision} and was not made by this object; set spec.adopt to Release to take it over, or choose another releaseName"
-            );
-            (Truth::False, Reason::NotOurs, message, Going::Stalled)
-        }
+        Because::ClaimedByAnother(_) | Because::NotOurs { .. } => of_others(because),
         Because::Inputs(problem) => inputs(problem),
         Because::DependencyNotReady(_) | Because::DependencyCycle(_) => dependency(because),
         Because::Unhealthy { label, member, why } => {
@@ -148,6 +137,24 @@ fn view(because: &Because) -> Said {
                 "helm's record of the newest revision, Secret {secret}, cannot be read, and helm can do nothing with it; restore the Secret, or delete it to go on from the revision before"
             );
             (Truth::False, Reason::RecordUnreadable, message, Going::Stalled)
+        }
+        _ => unsaid(),
+    }
+}
+
+fn of_others(because: &Because) -> Said {
+    match because {
+        Because::ClaimedByAnother(winner) => {
+            let message = format!(
+                "HelmRelease {winner} owns this release; give this object another releaseName, or delete one of the two"
+            );
+            (Truth::False, Reason::ClaimedByAnother, message, Going::Stalled)
+        }
+        Because::NotOurs { revision } => {
+            let message = format!(
+                "a release of this name exists at revision {revision} and was not made by this object; set spec.adopt to Release to take it over, or choose another releaseName"
+            );
+            (Truth::False, Reason::NotOurs, message, Going::Stalled)
         }
         _ => unsaid(),
     }
