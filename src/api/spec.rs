@@ -57,7 +57,8 @@ pub struct HelmReleaseSpec {
     #[schemars(schema_with = "any_object")]
     pub values: Option<serde_json::Value>,
 
-    /// Values from ConfigMaps and Secrets of the same namespace; later entries win.
+    /// Values from ConfigMaps and Secrets of the same namespace; later entries win. Where the operator runs with
+    /// --tenancy strict, the service account needs the right to get them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub values_from: Vec<ValuesFrom>,
@@ -71,14 +72,17 @@ pub struct HelmReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_namespace: Option<bool>,
 
-    /// Service account, in the namespace of the object, whose rights helm uses.
+    /// Service account, in the namespace of the object, whose rights helm uses. Default: that of the operator's
+    /// --default-service-account, else the operator's own rights. Where the operator runs with --tenancy strict, an
+    /// object without one is refused, and what the object names is read with these rights too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
 
     /// Other releases that an install or upgrade of this one waits for, also of other namespaces that the operator
-    /// watches: with the tenancy that there is, whoever may write releases is trusted with the state of all of them.
-    /// What is deployed is not disturbed when one of them fails later, and deleting follows no order.
+    /// watches: whoever may write releases is trusted with the state of all of them. Where the operator runs with
+    /// --tenancy strict, one of another namespace is refused and nothing is told of it. What is deployed is not
+    /// disturbed when one of them fails later, and deleting follows no order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub depends_on: Vec<Dependency>,

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::release::Tenancy;
+
 /// Keeps Helm releases as declared by HelmRelease objects: installs, upgrades, and rolls back what fails.
 #[derive(Debug, Parser)]
 #[command(name = "helm-release-operator", version, max_term_width = 100)]
@@ -61,6 +63,9 @@ pub(super) struct ExplainArgs {
     /// Service account for releases that name none, as the operator has it
     #[arg(long, value_name = "NAME")]
     pub(super) default_service_account: Option<String>,
+    /// How far tenants are trusted, as the operator has it
+    #[arg(long, default_value = "trusted", value_name = "MODE")]
+    pub(super) tenancy: TenancyMode,
     /// Write what the decision was made from to this file, without values: it is a test case of the planner
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
@@ -81,6 +86,9 @@ pub(super) struct ClusterArgs {
     /// Service account, in the namespace of each object, for releases that name none
     #[arg(long, value_name = "NAME")]
     pub(super) default_service_account: Option<String>,
+    /// How far those who may write HelmReleases are trusted
+    #[arg(long, default_value = "trusted", value_name = "MODE")]
+    pub(super) tenancy: TenancyMode,
     /// Act only while holding a lease, so that several operators can stand by for each other
     #[arg(long)]
     pub(super) leader_elect: bool,
@@ -144,4 +152,23 @@ pub(super) struct ServingArgs {
 pub(super) enum LogFormat {
     Json,
     Text,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TenancyMode {
+    /// A release without a service account is made with the operator's own rights, and the operator reads for any
+    /// release what its object names
+    Trusted,
+    /// Everything is done and read as the service account of the release; an object without one is refused, and no
+    /// release waits for one of another namespace
+    Strict,
+}
+
+impl From<TenancyMode> for Tenancy {
+    fn from(mode: TenancyMode) -> Self {
+        match mode {
+            TenancyMode::Trusted => Self::Trusted,
+            TenancyMode::Strict => Self::Strict,
+        }
+    }
 }

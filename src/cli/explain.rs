@@ -60,7 +60,16 @@ pub(super) fn main(args: ExplainArgs) -> ExitCode {
 }
 
 async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
-    let ExplainArgs { name, namespace, kubeconfig, context, default_repository, default_service_account, save } = args;
+    let ExplainArgs {
+        name,
+        namespace,
+        kubeconfig,
+        context,
+        default_repository,
+        default_service_account,
+        tenancy,
+        save,
+    } = args;
     let path = kubeconfig.ok_or(ExplainError::NoKubeconfig)?;
     let private = tempfile::tempdir()?;
     let access = access::from_kubeconfig(&path, context.as_deref(), private.path())?;
@@ -77,6 +86,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
                 repository: default_repository.map(Into::into),
                 service_account: default_service_account.map(Into::into),
             },
+            tenancy: tenancy.into(),
             allow_http: true,
             slots: Slots { computing: 1, waiting: 1 },
             drain: std::time::Duration::ZERO,

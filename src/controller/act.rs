@@ -6,8 +6,9 @@ use super::{
     Context, adoption,
     aftermath::read_payload,
     gather, leftovers,
-    operate::{Attempt, Brake, operate},
+    operate::{Attempt, Brake, identity, operate},
     prepare,
+    sight::Sight,
 };
 use crate::{
     api::HelmRelease,
@@ -15,8 +16,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId,
-        Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
+        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED,
+        Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy, View,
     },
     types::ObjectKey,
 };
@@ -39,10 +40,8 @@ pub(super) async fn act(
     desired: Option<Box<Desired>>,
     plan: &Plan,
 ) -> Result<Followed, ClusterError> {
-    let policy = match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy),
-        Spec::Invalid { policy: None, .. } => None,
-    };
+    let policy = snapshot.spec.policy();
+    let service_account = object.spec.service_account_name.as_deref();
     match &plan.action {
         Action::Idle => settle(context, key, policy, plan),
         Action::AddFinalizer => {
@@ -64,7 +63,7 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                inspect(context, key, policy, *revision);
+                inspect(context, (key, service_account), policy, *revision)?;
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
@@ -85,8 +84,7 @@ pub(super) async fn act(
         }
         Action::Start(operation) => {
             if let Some(policy) = policy {
-                let service_account = object.spec.service_account_name.as_deref().map(Into::into);
-                start(context, (key, service_account), policy, desired, operation, snapshot);
+                start(context, (key, service_account.map(Into::into)), policy, desired, operation, snapshot);
             }
         }
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
@@ -95,7 +93,11 @@ pub(super) async fn act(
                 leftovers::clear(context, key, object, &desired, revisions);
             }
         }
-        Action::Unlock { revision } => unlock(context, key, policy, *revision, &snapshot.records).await?,
+        Action::Unlock { revision } => {
+            if let Some(policy) = policy {
+                unlock(context, (key, service_account), policy, *revision, &snapshot.records).await?;
+            }
+        }
     }
     Ok(Followed::Later)
 }
@@ -132,14 +134,20 @@ fn look_up(
     });
 }
 
-fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u32) {
+fn inspect(
+    context: &Arc<Context>,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
+    revision: u32,
+) -> Result<(), ClusterError> {
+    let sight = Sight::of(context, key, service_account)?;
     let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
     if !context.payloads.begin(&release, revision) {
-        return;
+        return Ok(());
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match read_payload(&context, &release, revision).await {
+        match read_payload(&context, &sight, &release, revision).await {
             Ok((payload, version)) => context.payloads.put(&release, payload, version),
             Err(error) => {
                 tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
@@ -150,6 +158,7 @@ fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u
         }
         context.wake(&key);
     });
+    Ok(())
 }
 
 fn start(
@@ -220,14 +229,37 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
     Ok(())
 }
 
-async fn unlock(
+/// In strict tenancy the record of somebody else is unlocked only for a service account that may write it. Records of
+/// the object's own runs were written with its rights.
+async fn may_unlock(
     context: &Context,
-    key: &ObjectKey,
-    policy: Option<&Policy>,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
     revision: u32,
     planned_on: &View<Records>,
 ) -> Result<(), ClusterError> {
-    let Some(policy) = policy else { return Ok(()) };
+    let own = planned_on.is().is_some_and(|records| records.belong_to(&OwnerId::of(key)));
+    if own || context.settings.tenancy == Tenancy::Trusted {
+        return Ok(());
+    }
+    let as_release = context.requests_as(&identity(key, service_account, context))?;
+    let tried = as_release.try_writing_record(&policy.key(), revision).await;
+    if let Err(error @ ClusterError::Forbidden(_)) = &tried {
+        let message = format!("the lock of another helm process on revision {revision} stays: {error}").into();
+        let problem = InputsProblem { kind: InputsProblemKind::Forbidden, message, transient: false };
+        context.inputs.fail(key, problem, context.clock.now());
+    }
+    tried
+}
+
+async fn unlock(
+    context: &Context,
+    (key, service_account): (&ObjectKey, Option<&str>),
+    policy: &Policy,
+    revision: u32,
+    planned_on: &View<Records>,
+) -> Result<(), ClusterError> {
+    may_unlock(context, (key, service_account), policy, revision, planned_on).await?;
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
     // The view may be of the time before helm's last write, and whose record says another thing by now is alive.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Context, aftermath, inputs::Prepared, operate::identity, prepare};
+use super::{Context, aftermath, inputs::Prepared, operate::identity, prepare, sight::Sight};
 use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
@@ -77,20 +77,15 @@ async fn look(
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
-    let prepared = match context.inputs.prepared(key) {
-        Some(prepared) => prepared,
-        // After a restart the digest is remembered and the values are not.
-        None => prepare::prepare(context, key, desired, None, ("", false))
-            .await
-            .map(Arc::new)
-            .map_err(CompareError::Inputs)?,
-    };
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepared.map_err(CompareError::Inputs)?;
     let digest = prepared.inputs.digest.clone();
     let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {
         context.read_records(&release).await?;
         return Ok(None);
     };
-    let payload = aftermath::payload_in_view(context, &release, revision, &record).await?;
+    let sight = Sight::of(context, key, desired.service_account.as_deref())?;
+    let payload = aftermath::payload_in_view(context, &sight, &release, revision, &record).await?;
     let (resource_version, version) = (record.resource_version.clone(), record.version());
     let result = match payload.action {
         ForeignAction::Unreadable => Compared::Differs(Vec::new()),

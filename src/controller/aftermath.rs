@@ -2,7 +2,7 @@
 
 use futures::{TryStreamExt as _, stream};
 
-use super::{Context, leftovers::is_of, operate::Attempt, persistently, verdicts};
+use super::{Context, leftovers::is_of, operate::Attempt, persistently, sight::Sight, verdicts};
 use crate::{
     api::{INVENTORY_MAX, OperationKind},
     cluster::{ClusterError, RecordData},
@@ -21,10 +21,8 @@ const READS_AT_ONCE: usize = 8;
 
 /// Reads what there is after helm's end.
 pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, ended: Ended) -> Outcome {
-    let release = attempt.policy.key();
-    let Operation { id, kind, revision, .. } = &attempt.operation;
     let outcome = Outcome {
-        operation: id.clone(),
+        operation: attempt.operation.id.clone(),
         ended,
         waited: Duration::ZERO,
         records: None,
@@ -34,12 +32,25 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         definitions: Box::default(),
         tests: None,
     };
+    // helm was run as the same identity, so this does not fail.
+    match Sight::of(context, &attempt.key, attempt.service_account.as_deref()) {
+        Ok(sight) => look_as(context, attempt, &sight, before, outcome).await,
+        Err(error) => {
+            tracing::warn!(object = %attempt.key, %error, "what helm left behind cannot be looked at");
+            Outcome { records: context.read_records_again(&attempt.policy.key()).await.ok(), ..outcome }
+        }
+    }
+}
+
+async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Records, outcome: Outcome) -> Outcome {
+    let release = attempt.policy.key();
+    let Operation { kind, revision, .. } = &attempt.operation;
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
         if let Some(newest) = records.as_ref().and_then(Records::newest) {
             why_refused(context, &release, newest.revision).await;
         }
-        let left_over = left_over(context, &release, &attempt.members).await;
+        let left_over = left_over(sight, &release, &attempt.members).await;
         return Outcome { records, left_over, ..outcome };
     }
     // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
@@ -55,7 +66,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         return Outcome { records, ..outcome };
     };
     let tests = match kind {
-        OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
+        OperationKind::Test => verdicts::look(sight, &attempt.policy, &written).await,
         OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => None,
     };
     let payload = payload(context, &release, *revision, &written).await.ok();
@@ -68,17 +79,15 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     prune(context, attempt, &records).await;
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
     let payload = match payload {
-        Some(payload) if observe(context, &release, &payload.members).await.is_ok() => Some(payload),
-        Some(_) | None => None,
+        Some(payload) => brought_into_view(context, sight, &release, payload).await.ok(),
+        None => None,
     };
-    let mut awaits = None;
+    let late = payload.as_ref().filter(|_| ran_out_of_time(&outcome.ended));
+    let awaited = late.and_then(|payload| awaited(context, &written, &payload.members)).map(Box::new);
     if let Some(payload) = &payload {
-        if ran_out_of_time(&outcome.ended) {
-            awaits = awaited(context, &written, &payload.members).map(Box::new);
-        }
         context.payloads.put(&release, payload.clone(), written.version());
     }
-    Outcome { records: Some(records), payload: payload.map(Box::new), awaited: awaits, tests, ..outcome }
+    Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
 }
 
 /// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
@@ -131,10 +140,10 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
 /// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
 /// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
 /// (from 4.3 on, with exit code 0), and would be waited for for ever.
-async fn left_over(context: &Context, release: &ReleaseKey, members: &[Member]) -> Vec<Member> {
+async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> Vec<Member> {
     let mut left = Vec::new();
     for member in members {
-        match context.requests.read_member(member).await {
+        match sight.read(member).await {
             Ok(Some(object)) if !keeps(&object) && (is_of(&object, release) || is_leaving(&object)) => {
                 left.push(member.clone());
             }
@@ -185,27 +194,40 @@ fn needs_reading(member: &Member) -> bool {
 /// the record.
 pub(super) async fn read_payload(
     context: &Context,
+    sight: &Sight,
     release: &ReleaseKey,
     revision: u32,
 ) -> Result<(Payload, u64), ClusterError> {
     let record = context.requests.read_record_data(release, revision).await?;
     let record = record.ok_or_else(|| ClusterError::NotFound(record_name(&release.name, revision).into()))?;
-    Ok((payload_in_view(context, release, revision, &record).await?, record.version()))
+    Ok((payload_in_view(context, sight, release, revision, &record).await?, record.version()))
 }
 
 /// The same for a record that was read already.
 pub(super) async fn payload_in_view(
     context: &Context,
+    sight: &Sight,
     release: &ReleaseKey,
     revision: u32,
     record: &RecordData,
 ) -> Result<Payload, ClusterError> {
     let payload = payload(context, release, revision, record).await?;
-    observe(context, release, &payload.members).await?;
-    Ok(payload)
+    brought_into_view(context, sight, release, payload).await
 }
 
-/// The objects of a revision; `None` when its record is gone or cannot be read.
+/// What a record told, with those of its objects that are in reach, and these in view as they are now.
+async fn brought_into_view(
+    context: &Context,
+    sight: &Sight,
+    release: &ReleaseKey,
+    payload: Payload,
+) -> Result<Payload, ClusterError> {
+    let members = sight.reach(payload.members).await?;
+    observe(context, release, &members).await?;
+    Ok(Payload { members, ..payload })
+}
+
+/// The objects of a revision, in reach or not; `None` when its record is gone or cannot be read.
 pub(super) async fn members(
     context: &Context,
     release: &ReleaseKey,

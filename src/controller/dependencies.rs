@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{ConditionType, HelmRelease},
     cluster::{MainIndex, Seen},
-    release::{Dependency, DependencyState, DependencyView},
+    release::{Dependency, DependencyState, DependencyView, Tenancy},
     status::bounded,
     types::{Expression, ObjectKey},
 };
@@ -18,8 +18,12 @@ use crate::{
 const WHY_MAX_BYTES: usize = 512;
 
 /// All dependencies in the order of the spec, and the way back to the object if there is one.
+///
+/// In strict tenancy the namespaces of others are closed: not even whether an object is there is told. The object's own
+/// namespace is open, because whoever may write a HelmRelease there has the rights of any account that is there.
 pub(super) fn look(
     main: &MainIndex,
+    tenancy: Tenancy,
     object: &HelmRelease,
     key: &ObjectKey,
     depends_on: &[Dependency],
@@ -27,7 +31,11 @@ pub(super) fn look(
     if depends_on.is_empty() {
         return (Vec::new(), None);
     }
+    let is_closed = |other: &ObjectKey| tenancy == Tenancy::Strict && other.namespace != key.namespace;
     let view = |dependency: &Dependency| {
+        if is_closed(&dependency.object) {
+            return DependencyView { name: dependency.object.to_string().into(), state: DependencyState::Foreign };
+        }
         let state = match main.dependency(&dependency.object) {
             Seen::There(other) => state(object, &other, dependency.ready_when.as_ref()),
             Seen::Missing => DependencyState::Missing,
@@ -36,7 +44,8 @@ pub(super) fn look(
         };
         DependencyView { name: dependency.object.to_string().into(), state }
     };
-    let cycle = main.cycle(key).map(|way| way.iter().map(|key| key.to_string().into()).collect());
+    let cycle = main.cycle(key).filter(|way| !way.iter().any(is_closed));
+    let cycle = cycle.map(|way| way.iter().map(|key| key.to_string().into()).collect());
     (depends_on.iter().map(view).collect(), cycle)
 }
 
@@ -159,6 +168,40 @@ mod tests {
     }
 
     #[test]
+    fn strict_tenancy_tells_nothing_of_other_namespaces() {
+        let main = MainIndex::new(Scope::Cluster, MainWakes::default());
+        main.fold(0, crate::cluster::Change::Begin);
+        let on = |name: &str| json!({"/spec/dependsOn": [{"name": name, "namespace": "far"}, {"name": "b"}]});
+        let mut far = object("c", &json!({"/spec/dependsOn": [{"name": "a", "namespace": "apps"}]}));
+        far.metadata.namespace = Some("far".into());
+        let mut other = object("o", &json!({"/status": status(2, "True", "Succeeded")}));
+        other.metadata.namespace = Some("far".into());
+        let own = object("a", &on("c"));
+        main.fold(0, crate::cluster::Change::Complete { at: jiff::Timestamp::UNIX_EPOCH, version: 1 });
+        for object in [&own, &far, &other, &object("b", &json!({"/status": status(2, "True", "Succeeded")}))] {
+            main.observe(object.clone());
+        }
+        let look = |tenancy, name: &str| {
+            let own = object("a", &on(name));
+            let keys = crate::release::dependency_keys(&own).into_iter();
+            let depends_on: Vec<_> = keys.map(|object| Dependency { object, ready_when: None }).collect();
+            look(&main, tenancy, &own, &ObjectKey::new("apps", "a"), &depends_on)
+        };
+        let (views, cycle) = look(Tenancy::Trusted, "c");
+        assert_eq!(views[0].state, waiting("its present generation was not looked at yet"));
+        assert_eq!(cycle.unwrap().len(), 3);
+        for name in ["c", "o", "missing"] {
+            let (views, cycle) = look(Tenancy::Strict, name);
+            assert_eq!(
+                [&views[0].state, &views[1].state],
+                [&DependencyState::Foreign, &DependencyState::Ready],
+                "{name}"
+            );
+            assert_eq!(cycle, None, "the way would name what is closed");
+        }
+    }
+
+    #[test]
     fn what_is_not_seen_is_told_apart() {
         let main = MainIndex::new(Scope::Namespaces(vec!["apps".into()]), MainWakes::default());
         let own = object("a", &json!({"/spec/dependsOn": [{"name": "b"}, {"name": "c", "namespace": "far"}]}));
@@ -166,7 +209,7 @@ mod tests {
             .into_iter()
             .map(|object| Dependency { object, ready_when: None })
             .collect();
-        let look = || look(&main, &own, &ObjectKey::new("apps", "a"), &depends_on).0;
+        let look = || look(&main, Tenancy::Trusted, &own, &ObjectKey::new("apps", "a"), &depends_on).0;
         let view = |name: &str, state| DependencyView { name: name.into(), state };
         assert_eq!(look(), [view("apps/b", waiting("it is not in view")), view("far/c", DependencyState::Unwatched)]);
         main.fold(0, crate::cluster::Change::Begin);

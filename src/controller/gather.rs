@@ -7,8 +7,8 @@ use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
-        policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec,
+        Tenancy, View, policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -26,22 +26,18 @@ pub(super) enum Gathered {
 
 pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) -> Gathered {
     let key = key_of(object);
-    let (spec, desired) = match Desired::parse(object, &context.settings.defaults) {
-        Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(Box::new(desired))),
-        Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
-    };
+    let (spec, desired) = spec(context, object);
     let memory = object.status.clone().map(Memory::from).unwrap_or_default();
     let settling = now.duration_since(context.since()) < SETTLING;
-    let policy = match &spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy.clone()),
-        Spec::Invalid { policy: None, .. } => None,
-    };
+    let policy = spec.policy().cloned();
+    let refused = matches!(spec, Spec::Refused { .. });
     let (records, claim, health) = match &policy {
         Some(policy) => {
             let release = policy.key();
             let records = context.records.look(&release);
             let claim = claim(context, object, &release, records.is());
-            (records, claim, health(context, &release, &memory, now))
+            let health = if refused { HealthView::default() } else { health(context, &release, &memory, now) };
+            (records, claim, health)
         }
         None => (View::Pending, Claim::Ours, HealthView::default()),
     };
@@ -50,11 +46,11 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     // Without a valid spec nothing is looked up.
     let inputs = inputs.unwrap_or(if desired.is_some() { InputsView::Underway } else { InputsView::Stale });
     let (dependencies, cycle) = match &desired {
-        Some(desired) => dependencies::look(&context.main, object, &key, &desired.depends_on),
+        Some(desired) => dependencies::look(&context.main, context.settings.tenancy, object, &key, &desired.depends_on),
         None => (Vec::new(), None),
     };
     let unseen = matches!(records, View::Pending) || matches!(health.health, Health::Unknown { .. });
-    let members_wanted = memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
+    let members_wanted = !refused && memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
     if settling
         && policy.is_some()
         && (matches!(records, View::Pending) || sources_unseen || (unseen && members_wanted))
@@ -88,6 +84,18 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         memory,
     };
     Gathered::Snapshot(Box::new(snapshot), desired)
+}
+
+fn spec(context: &Context, object: &HelmRelease) -> (Spec, Option<Box<Desired>>) {
+    let defaults = &context.settings.defaults;
+    let refused = context.settings.tenancy.refuses(defaults.account_of(object));
+    if let (Some(why), Some(policy)) = (refused, policy_of_names(object)) {
+        return (Spec::Refused { why: why.into(), policy }, None);
+    }
+    match Desired::parse(object, defaults) {
+        Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(Box::new(desired))),
+        Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
+    }
 }
 
 pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {
@@ -131,8 +139,11 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
             records.iter().rev().filter_map(|record| record.owner.as_ref().filter(|_| record.stamp.is_some()));
         owners.find_map(|owner| claimants.iter().find(|claimant| OwnerId::of(&claimant.object) == *owner))
     });
+    // In strict tenancy a release belongs to its namespace: nobody keeps the names of others by naming them first.
+    let at_home = claimants.iter().find(|claimant| *claimant.object.namespace == *release.namespace.as_str());
+    let at_home = at_home.filter(|_| context.settings.tenancy == Tenancy::Strict);
     // The index has the oldest first.
-    match recorded.or_else(|| claimants.first()) {
+    match recorded.or(at_home).or_else(|| claimants.first()) {
         Some(winner) if *winner.uid != *own => Claim::Theirs(winner.object.to_string().into()),
         Some(_) | None => Claim::Ours,
     }

@@ -20,6 +20,8 @@ pub struct Prepared {
     pub chart: StoredChart,
     /// The merged values, a JSON object.
     pub values: Redacted<Vec<u8>>,
+    /// When the first of it was read.
+    pub read_at: Timestamp,
 }
 
 enum State {
@@ -149,6 +151,20 @@ impl InputsIndex {
                         State::Failed { problem, at: now }
                     }
                 };
+            }
+        }
+    }
+
+    /// What was known cannot be had again. It is looked up anew when that is due.
+    pub fn fail(&self, key: &ObjectKey, problem: InputsProblem, now: Timestamp) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else { return };
+        match entry.state {
+            State::Underway(_) => {}
+            State::Failed { .. } | State::Known { .. } => {
+                entry.tries = entry.tries.saturating_add(1);
+                entry.state = State::Failed { problem, at: now };
+                entry.prepared = None;
             }
         }
     }

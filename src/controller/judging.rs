@@ -28,11 +28,13 @@ impl Judging {
     /// a verdict may still be good without anybody having looked at a pod.
     pub fn follow(&self, live: &LiveIndex, key: &ObjectKey, snapshot: &Snapshot, plan: &Plan) -> Option<Duration> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = match (&snapshot.spec, interest(plan)) {
+        // Nobody looks at anything for a refused object.
+        let policy = snapshot.spec.policy().filter(|_| !matches!(snapshot.spec, Spec::Refused { .. }));
+        let policy = match (policy, interest(plan)) {
             // An attempt is judged to its end, also where the spec has become invalid meanwhile.
-            (Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. }, Interest::Some) => policy,
-            (Spec::Valid(_) | Spec::Invalid { policy: Some(_), .. }, Interest::Unknown) => return None,
-            (_, Interest::None) | (Spec::Invalid { policy: None, .. }, _) => {
+            (Some(policy), Interest::Some) => policy,
+            (Some(_), Interest::Unknown) => return None,
+            (_, Interest::None) | (None, _) => {
                 held.remove(key);
                 return None;
             }

@@ -9,11 +9,11 @@ use std::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, aftermath, operate::identity};
+use super::{Context, aftermath, operate::identity, sight::Sight};
 use crate::{
     api::HelmRelease,
     cluster::{ClusterError, Event, EventKind, Target},
-    release::{Desired, Identity, LABEL_CLEARED, Member, Records},
+    release::{Desired, LABEL_CLEARED, Member, Records},
     types::{ObjectKey, ReleaseKey},
 };
 
@@ -115,12 +115,12 @@ pub(super) fn clear(
     let release = desired.policy.key();
     let Some(this) = context.clearing.begin(&release) else { return };
     let (context, key, about) = (Arc::clone(context), key.clone(), Target::of(&object.metadata));
-    let (identity, revisions) = (identity(&key, desired.service_account.as_deref(), &context), revisions.to_vec());
+    let (account, revisions) = (desired.service_account.clone(), revisions.to_vec());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let ended = {
             let _over = this.over.clone().drop_guard();
-            remove(&context, &release, &identity, &revisions, &this.stop).await
+            remove(&context, &release, (&key, account.as_deref()), &revisions, &this.stop).await
         };
         match ended {
             Ok(ended) => {
@@ -144,20 +144,31 @@ pub(super) fn clear(
 async fn remove(
     context: &Context,
     release: &ReleaseKey,
-    identity: &Identity,
+    (key, service_account): (&ObjectKey, Option<&str>),
     revisions: &[u32],
     stop: &CancellationToken,
 ) -> Result<Ended, ClusterError> {
-    let as_release = context.requests_as(identity)?;
+    let as_release = context.requests_as(&identity(key, service_account, context))?;
+    let sight = Sight::of(context, key, service_account)?;
     let records = context.read_records(release).await?;
     let mut cleared = Cleared::default();
     let mut doomed = Vec::new();
-    for member in left(context, release, revisions, &records, &mut cleared).await? {
+    let left = left(context, release, revisions, &records, &mut cleared).await?;
+    for member in sight.reach(left).await? {
         if doomed.len() == LEFT_OVER_MAX {
             cleared.staying.push((member, format!("{LEFT_OVER_MAX} are deleted at most")));
             continue;
         }
-        let Some(object) = context.requests.read_member(&member).await? else { continue };
+        let object = match sight.read(&member).await {
+            Ok(Some(object)) => object,
+            Ok(None) => continue,
+            // Who may not look at it may not decide whether it goes.
+            Err(error @ ClusterError::Forbidden(_)) => {
+                cleared.staying.push((member, error.to_string()));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if !is_of(&object, release) || aftermath::keeps(&object) {
             continue;
         }

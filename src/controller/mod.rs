@@ -24,6 +24,7 @@ mod prepare;
 mod program;
 mod run;
 mod shutdown;
+mod sight;
 mod verdicts;
 mod write;
 
@@ -57,7 +58,7 @@ use crate::{
     helm::ClusterAccess,
     metrics::Metrics,
     plan::Plan,
-    release::{Identity, Records, Snapshot, SpecDefaults, View},
+    release::{Identity, Records, Snapshot, SpecDefaults, Tenancy, View},
     types::{ObjectKey, ReleaseKey},
 };
 use census::Census;
@@ -77,11 +78,15 @@ const READ_AGAIN_LONGEST: Duration = Duration::from_secs(5);
 const READ_AGAIN_TIMES: usize = 9;
 /// The loop counts as stuck when it had work and made no pass for this long.
 const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// In strict tenancy, where something would be done without a service account.
+const OWN_RIGHTS: &str =
+    "the operator lends its own rights to no release (--tenancy strict); set spec.serviceAccountName";
 
 /// What an operator is told once.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub defaults: SpecDefaults,
+    pub tenancy: Tenancy,
     pub allow_http: bool,
     pub slots: Slots,
     /// How long runs of helm may go on after the operator was told to end.
@@ -152,11 +157,27 @@ impl Context {
 
     /// Requests with the rights of an identity.
     fn requests_as(&self, identity: &Identity) -> Result<Requests, ClusterError> {
-        let client = match identity {
-            Identity::Own => self.client.clone(),
-            Identity::ServiceAccount { .. } => self.identities.client(identity)?,
+        let client = match (identity, self.settings.tenancy) {
+            (Identity::Own, Tenancy::Trusted) => self.client.clone(),
+            (Identity::Own, Tenancy::Strict) => return Err(ClusterError::Forbidden(OWN_RIGHTS.into())),
+            (Identity::ServiceAccount { .. }, Tenancy::Trusted | Tenancy::Strict) => {
+                self.identities.client(identity)?
+            }
         };
         Ok(Requests::new(client, Arc::clone(&self.discovery)).led_by(self.leadership.clone()))
+    }
+
+    /// Reads for a release: in strict tenancy with its rights, so that it is the API server that decides what its
+    /// object may learn, and at each read anew.
+    ///
+    /// Not for the records of releases: they are the operator's own storage, by which it knows whose a release is, and
+    /// what it tells of them are labels. Nor for views: a watch is shared by all releases, and those of values tell
+    /// only that something has changed, upon which it is read.
+    fn reads_for(&self, identity: &Identity) -> Result<Requests, ClusterError> {
+        match self.settings.tenancy {
+            Tenancy::Trusted => Ok(self.requests.clone()),
+            Tenancy::Strict => self.requests_as(identity),
+        }
     }
 
     /// Reads the records of a release with a quorum, and lets the index know what was seen.

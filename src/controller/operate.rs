@@ -9,13 +9,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, NoHelm, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts};
+use super::{
+    Context, NoHelm, OWN_RIGHTS, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts,
+};
 use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
     release::{
         Desired, Ended, Failure, FailureClass, Hooks, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Policy, Record, Records,
+        Operation, Outcome, OwnerId, Policy, Record, Records, Tenancy,
     },
     sources::StoredChart,
     types::{self, Namespace, ObjectKey},
@@ -278,15 +280,8 @@ async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>,
     let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
     let Attempt { key, operation, desired, .. } = attempt;
     let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
-    let prepared = match attempt.prepared.clone() {
-        Some(prepared) => prepared,
-        // After a restart the digest is remembered and the values are not.
-        None => Arc::new(
-            prepare::prepare(context, key, desired, None, ("", false))
-                .await
-                .map_err(|problem| changed(problem.message.into()))?,
-        ),
-    };
+    let prepared = prepare::at_hand(context, key, desired, attempt.prepared.clone()).await;
+    let prepared = prepared.map_err(|problem| changed(problem.message.into()))?;
     if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
         context.inputs.forget(key);
         return Err(changed("chart or values changed before helm started".into()));
@@ -365,10 +360,13 @@ pub(super) fn identity(key: &ObjectKey, service_account: Option<&str>, context: 
 }
 
 /// Refused where the spec of a release in another namespace lost its service account: the operator's own rights are not
-/// lent to it, but for taking things away.
+/// lent to it, but for taking things away; and in strict tenancy to nothing at all.
 fn identity_of(attempt: &Attempt, context: &Context) -> Result<Identity, Failure> {
     let Attempt { key, policy, operation, service_account, .. } = attempt;
     let identity = identity(key, service_account.as_deref(), context);
+    if identity == Identity::Own && context.settings.tenancy == Tenancy::Strict {
+        return Err(Failure { class: FailureClass::Forbidden, message: OWN_RIGHTS.into() });
+    }
     let foreign = *policy.namespace.as_str() != *key.namespace;
     if identity == Identity::Own && foreign && operation.kind != OperationKind::Uninstall {
         let message = format!("a release in namespace {} needs spec.serviceAccountName", policy.namespace).into();

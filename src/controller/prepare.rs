@@ -1,8 +1,16 @@
 //! Finds out what helm is to be given: reads values, resolves and fetches the chart, and makes the digest of it all.
 //!
 //! Runs in a task of its own. The only place where values are read, and where the release digest is made.
+//!
+//! In strict tenancy values and logins are read as the service account of the release, at each look-up anew, so the API
+//! server itself decides and no answer about rights is kept. What a look-up has read is kept for the run that it was
+//! made for, and counts for [`READ_COUNTS_FOR`]: then a right that was taken away is found out before helm starts. A
+//! release that is as declared reads nothing, and loses nothing with a right.
+
+use std::sync::Arc;
 
 use futures::{FutureExt as _, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde_json::{Map, Value};
 
@@ -10,12 +18,14 @@ use super::{
     Context,
     definitions::{self, UnusableError},
     inputs::Prepared,
+    operate::identity,
 };
 use crate::{
     api::{CrdsPolicy, ValuesKind},
-    cluster::{ClusterError, Ref},
+    cluster::{ClusterError, Ref, Requests, ValuesData},
     release::{
-        Cause, ChartContent, Deployed, Desired, Inputs, InputsProblem, InputsProblemKind, ValuesSource, merge, set_path,
+        Cause, ChartContent, Deployed, Desired, Identity, Inputs, InputsProblem, InputsProblemKind, Tenancy,
+        ValuesSource, merge, set_path,
     },
     sources::{ChartRequest, CrdFile, Credentials, RepositoryUrl, SourceError, Sources, StoredChart},
     types::{ObjectKey, Redacted, ReleaseDigest},
@@ -23,6 +33,13 @@ use crate::{
 
 /// Most bytes of values from one key: a ConfigMap or Secret holds no more than that.
 const VALUES_BYTES_MAX: usize = 1 << 20;
+
+/// How the API server says that it is the operator that lacks a right.
+const NOT_IMPERSONATED: &str = "cannot impersonate resource";
+
+/// How long in strict tenancy what was read may be handed to helm without reading it again: longer than most runs wait
+/// for a slot, and about as long as it takes to see that taking a right away had its effect.
+const READ_COUNTS_FOR: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where charts come from.
 pub trait Charts: Send + Sync {
@@ -70,6 +87,13 @@ enum PrepareError {
     #[error("{what} cannot be read: {source}")]
     Unreadable { what: String, source: ClusterError },
     #[error(
+        "service account {account} may not get {kind} {name} in namespace {namespace}; give it that right, or take \
+         {kind} {name} out of the spec"
+    )]
+    Forbidden { account: Box<str>, kind: &'static str, name: Box<str>, namespace: Box<str> },
+    #[error("the operator may not act as service account {account}: {why}")]
+    NotImpersonated { account: Box<str>, why: Box<str> },
+    #[error(
         "releaseVersion {request} has no match newer than {found} any more, and {deployed} is deployed: a range does \
          not go down by itself; name the older version to have it"
     )]
@@ -92,6 +116,7 @@ impl PrepareError {
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
+            Self::Forbidden { .. } | Self::NotImpersonated { .. } => (InputsProblemKind::Forbidden, false),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
             Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
                 (InputsProblemKind::Values, false)
@@ -109,8 +134,10 @@ pub(super) async fn prepare(
     deployed: Option<&Deployed>,
     (fingerprint, anew): (&str, bool),
 ) -> Result<Prepared, InputsProblem> {
-    let values = values(context, key, desired).await.map_err(|error| error.problem())?;
-    let chart = chart(context, key, desired, anew).await.map_err(|error| error.problem())?;
+    let read_at = context.clock.now();
+    let sources = Sourced::new(context, key, desired).map_err(|error| error.problem())?;
+    let values = values(&sources, desired).await.map_err(|error| error.problem())?;
+    let chart = chart(context, &sources, desired, anew).await.map_err(|error| error.problem())?;
     not_older(desired, &chart, deployed).map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let hex = chart.digest.hex();
@@ -137,7 +164,77 @@ pub(super) async fn prepare(
         terms: Some(desired.terms()),
         cause: Cause::default(),
     };
-    Ok(Prepared { inputs, chart, values: Redacted::new(values) })
+    Ok(Prepared { inputs, chart, values: Redacted::new(values), read_at })
+}
+
+/// What a look-up found, for use now; looked up again where nothing is kept, as after a restart, where a digest is
+/// remembered and values are not, and where it is kept for too long.
+pub(super) async fn at_hand(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    kept: Option<Arc<Prepared>>,
+) -> Result<Arc<Prepared>, InputsProblem> {
+    let now = context.clock.now();
+    if let Some(kept) = kept.filter(|kept| counts(context.settings.tenancy, kept.read_at, now)) {
+        return Ok(kept);
+    }
+    let found = prepare(context, key, desired, None, ("", false)).await;
+    if let Err(problem) = &found
+        && problem.kind == InputsProblemKind::Forbidden
+    {
+        // The digest goes on being remembered. Nothing is tried with it until the account may read again.
+        context.inputs.fail(key, problem.clone(), now);
+    }
+    found.map(Arc::new)
+}
+
+fn counts(tenancy: Tenancy, read_at: Timestamp, now: Timestamp) -> bool {
+    match tenancy {
+        Tenancy::Trusted => true,
+        Tenancy::Strict => now.duration_since(read_at) < READ_COUNTS_FOR,
+    }
+}
+
+/// Reads what an object names, in its own namespace.
+struct Sourced<'a> {
+    requests: Requests,
+    key: &'a ObjectKey,
+    /// Whose rights are meant where one is missing; `None` for the operator's.
+    account: Option<Box<str>>,
+}
+
+impl<'a> Sourced<'a> {
+    fn new(context: &Context, key: &'a ObjectKey, desired: &Desired) -> Result<Self, PrepareError> {
+        let identity = identity(key, desired.service_account.as_deref(), context);
+        let requests = context.reads_for(&identity);
+        let requests =
+            requests.map_err(|source| PrepareError::Unreadable { what: "what the spec names".to_owned(), source })?;
+        let account = match (identity, context.settings.tenancy) {
+            (Identity::ServiceAccount { name, .. }, Tenancy::Strict) => Some(name),
+            (Identity::ServiceAccount { .. } | Identity::Own, _) => None,
+        };
+        Ok(Self { requests, key, account })
+    }
+
+    /// The data of an object; `None` where there is none. Who may not read it is not told whether it is there, so it
+    /// does not count as missing.
+    async fn read(&self, kind: ValuesKind, name: &str) -> Result<Option<ValuesData>, PrepareError> {
+        let reference = Ref { kind, namespace: self.key.namespace.clone(), name: name.into() };
+        let read = self.requests.read_values(&reference).await;
+        read.map_err(|error| match (error, self.account.clone()) {
+            (ClusterError::Forbidden(why), Some(account)) if why.contains(NOT_IMPERSONATED) => {
+                PrepareError::NotImpersonated { account, why }
+            }
+            (ClusterError::Forbidden(_), Some(account)) => PrepareError::Forbidden {
+                account,
+                kind: kind.as_str(),
+                name: name.into(),
+                namespace: self.key.namespace.clone(),
+            },
+            (source, _) => PrepareError::Unreadable { what: format!("{} {name}", kind.as_str()), source },
+        })
+    }
 }
 
 fn not_older(desired: &Desired, found: &StoredChart, deployed: Option<&Deployed>) -> Result<(), PrepareError> {
@@ -150,10 +247,10 @@ fn not_older(desired: &Desired, found: &StoredChart, deployed: Option<&Deployed>
     Err(PrepareError::Older { request, found, deployed: deployed.version.clone() })
 }
 
-async fn values(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<Map<String, Value>, PrepareError> {
+async fn values(sources: &Sourced<'_>, desired: &Desired) -> Result<Map<String, Value>, PrepareError> {
     let mut merged = Map::new();
     for source in &desired.values_from {
-        let Some(text) = text(context, key, source).await? else { continue };
+        let Some(text) = text(sources, source).await? else { continue };
         let bad = |why: String| PrepareError::BadValues {
             kind: source.kind.as_str(),
             name: source.name.clone(),
@@ -188,17 +285,13 @@ fn parse(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-async fn text(context: &Context, key: &ObjectKey, source: &ValuesSource) -> Result<Option<String>, PrepareError> {
+async fn text(sources: &Sourced<'_>, source: &ValuesSource) -> Result<Option<String>, PrepareError> {
     let kind = source.kind.as_str();
-    let reference = Ref { kind: source.kind, namespace: key.namespace.clone(), name: source.name.clone() };
-    let read = context.requests.read_values(&reference).await;
-    let read =
-        read.map_err(|error| PrepareError::Unreadable { what: format!("{kind} {}", source.name), source: error })?;
-    let Some(data) = read else {
+    let Some(data) = sources.read(source.kind, &source.name).await? else {
         return if source.optional {
             Ok(None)
         } else {
-            Err(PrepareError::NoObject { kind, name: source.name.clone(), namespace: key.namespace.clone() })
+            Err(PrepareError::NoObject { kind, name: source.name.clone(), namespace: sources.key.namespace.clone() })
         };
     };
     let bad = |why: &str| PrepareError::BadValues {
@@ -215,10 +308,15 @@ async fn text(context: &Context, key: &ObjectKey, source: &ValuesSource) -> Resu
     }
 }
 
-async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool) -> Result<StoredChart, PrepareError> {
+async fn chart(
+    context: &Context,
+    sources: &Sourced<'_>,
+    desired: &Desired,
+    anew: bool,
+) -> Result<StoredChart, PrepareError> {
     let repository = RepositoryUrl::parse(&desired.repository, context.settings.allow_http)?;
     let credentials = match &desired.repository_secret {
-        Some(name) => Some(credentials(context, key, name).await?),
+        Some(name) => Some(credentials(sources, name).await?),
         None => None,
     };
     let request =
@@ -234,15 +332,27 @@ async fn chart(context: &Context, key: &ObjectKey, desired: &Desired, anew: bool
     Ok(chart)
 }
 
-async fn credentials(context: &Context, key: &ObjectKey, name: &str) -> Result<Credentials, PrepareError> {
+async fn credentials(sources: &Sourced<'_>, name: &str) -> Result<Credentials, PrepareError> {
     let bad = |why| PrepareError::BadCredentials { name: name.into(), why };
-    let reference = Ref { kind: ValuesKind::Secret, namespace: key.namespace.clone(), name: name.into() };
-    let read = context.requests.read_values(&reference).await;
-    let read = read.map_err(|error| PrepareError::Unreadable { what: format!("Secret {name}"), source: error })?;
+    let read = sources.read(ValuesKind::Secret, name).await?;
     let data = read.ok_or_else(|| bad("does not exist; create it with the keys username and password"))?.data;
     let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
     match (text("username"), text("password")) {
         (Some(username), Some(password)) => Ok(Credentials { username, password: Redacted::new(password) }),
         _ => Err(bad("needs the keys username and password")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_with_rights_of_others_counts_for_a_minute() {
+        let read_at = Timestamp::UNIX_EPOCH;
+        let after = |seconds| read_at.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        assert!(counts(Tenancy::Strict, read_at, after(59)));
+        assert!(!counts(Tenancy::Strict, read_at, after(60)));
+        assert!(counts(Tenancy::Trusted, read_at, after(1_000_000)));
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests of a revision came to: helm writes it into the record, and the test's own object says why.
 
-use super::Context;
+use super::{Context, sight::Sight};
 use crate::{
     cluster::RecordData,
     health,
@@ -27,7 +27,7 @@ pub(super) async fn left_out(context: &Context, policy: &Policy, revision: u32) 
 }
 
 /// `None` where the record cannot be read.
-pub(super) async fn look(context: &Context, policy: &Policy, record: &RecordData) -> Option<Box<TestRun>> {
+pub(super) async fn look(sight: &Sight, policy: &Policy, record: &RecordData) -> Option<Box<TestRun>> {
     let decoded = helm::decode(&record.bytes).ok()?;
     let tests: Vec<&Hook> = decoded.hooks.iter().filter(|hook| hook.is_test()).collect();
     let selected: Vec<&Hook> = tests.iter().copied().filter(|hook| policy.test.selects(&hook.name)).collect();
@@ -36,7 +36,7 @@ pub(super) async fn look(context: &Context, policy: &Policy, record: &RecordData
     let bad =
         of(HookPhase::Failed).map(|hook| (hook, "failed")).or_else(|| Some((of(HookPhase::Running)?, "did not end")));
     let failed = match bad {
-        Some((hook, how)) => Some(tell(context, policy, hook, how).await),
+        Some((hook, how)) => Some(tell(sight, policy, hook, how).await),
         None => None,
     };
     let count = |hooks: &[&Hook]| u32::try_from(hooks.len()).unwrap_or(u32::MAX);
@@ -44,7 +44,7 @@ pub(super) async fn look(context: &Context, policy: &Policy, record: &RecordData
 }
 
 /// The test by name, and the last reason that its object gives; a delete policy may have taken the object away.
-async fn tell(context: &Context, policy: &Policy, hook: &Hook, how: &str) -> Box<str> {
+async fn tell(sight: &Sight, policy: &Policy, hook: &Hook, how: &str) -> Box<str> {
     let api_version = match &*hook.kind {
         "Job" => "batch/v1",
         _ => "v1",
@@ -55,7 +55,7 @@ async fn tell(context: &Context, policy: &Policy, hook: &Hook, how: &str) -> Box
         namespace: policy.namespace.as_str().into(),
         name: hook.name.clone(),
     };
-    let reason = match context.requests.read_member(&member).await {
+    let reason = match sight.read(&member).await {
         Ok(Some(object)) => match health::judge(&object).verdict {
             Verdict::Failed(why) | Verdict::Progressing(why) => Some(why.text),
             Verdict::Healthy => None,

@@ -8,6 +8,8 @@ const FIRST: SignedDuration = SignedDuration::from_secs(10);
 pub const LIMIT: SignedDuration = SignedDuration::from_mins(15);
 /// The longest delay after failures whose cause lies outside.
 pub const LIMIT_OUTSIDE: SignedDuration = SignedDuration::from_hours(6);
+/// The longest delay where a right is missing: whoever gives it does not want to wait, and nobody tells when it is given.
+pub const LIMIT_RIGHTS: SignedDuration = SignedDuration::from_mins(5);
 
 /// The moment of the next attempt after `failures` in a row.
 ///

@@ -78,6 +78,7 @@ fn adoption(snapshot: &Snapshot, must: &mut impl FnMut(bool, &str)) {
             must(!policy.suspend, "a suspended object adopts nothing");
         }
         Spec::Invalid { .. } => must(false, "an invalid spec adopts nothing"),
+        Spec::Refused { .. } => must(false, "a refused object adopts nothing"),
     }
 }
 
@@ -91,6 +92,7 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     must(snapshot.claim == Claim::Ours, "helm starts only for the owner of the release");
     let uninstall = operation.kind == OperationKind::Uninstall;
     let valid = matches!(snapshot.spec, Spec::Valid(_));
+    must(!matches!(snapshot.spec, Spec::Refused { .. }), "helm never starts for a refused object");
     let back = operation.kind == OperationKind::Rollback;
     must(valid || uninstall || back, "an invalid spec starts nothing but a removal or a rollback");
     if let Spec::Valid(policy) = &snapshot.spec {
@@ -124,8 +126,5 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
 }
 
 fn adopts(snapshot: &Snapshot) -> bool {
-    match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => policy.adopt != Adopt::Never,
-        Spec::Invalid { policy: None, .. } => false,
-    }
+    snapshot.spec.policy().is_some_and(|policy| policy.adopt != Adopt::Never)
 }

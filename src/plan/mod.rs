@@ -60,7 +60,7 @@ impl Plan {
 /// Decides. Never fails: what cannot be acted on is a plan that says so.
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let policy = match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => policy,
+        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } | Spec::Refused { policy, .. } => policy,
         Spec::Invalid { message, policy: None } => return nameless(snapshot, message),
     };
     let mut draft = Draft::new(snapshot, policy);

@@ -53,6 +53,8 @@ pub enum Because {
         secret: Box<str>,
     },
     InvalidSpec(Box<str>),
+    /// A policy of the operator has nothing done for the object.
+    Refused(Box<str>),
     /// Another object is the owner; namespace and name.
     ClaimedByAnother(Box<str>),
     /// The release exists and was not made by this object.

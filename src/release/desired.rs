@@ -58,6 +58,13 @@ pub struct SpecDefaults {
     pub service_account: Option<Box<str>>,
 }
 
+impl SpecDefaults {
+    /// The service account that an object's release is made as, if there is one.
+    pub fn account_of<'a>(&'a self, object: &'a HelmRelease) -> Option<&'a str> {
+        object.spec.service_account_name.as_deref().or(self.service_account.as_deref())
+    }
+}
+
 /// A spec, parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
@@ -216,8 +223,7 @@ impl Desired {
     pub fn parse(object: &HelmRelease, defaults: &SpecDefaults) -> Result<Self, SpecError> {
         let spec = &object.spec;
         let key = release_key(object)?;
-        let service_account =
-            spec.service_account_name.as_deref().map(Into::into).or_else(|| defaults.service_account.clone());
+        let service_account: Option<Box<str>> = defaults.account_of(object).map(Into::into);
         if object.metadata.namespace.as_deref() != Some(key.namespace.as_str()) && service_account.is_none() {
             return Err(SpecError::ForeignNamespace(key.namespace));
         }

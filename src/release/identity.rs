@@ -2,6 +2,30 @@
 
 use crate::types::Namespace;
 
+/// How far those who may write HelmReleases are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tenancy {
+    /// With the rights of the operator, where a release names no service account; and with what the operator reads for
+    /// any release.
+    #[default]
+    Trusted,
+    /// With nothing but the rights of the service account of each release.
+    Strict,
+}
+
+impl Tenancy {
+    /// Why nothing is done for an object with that service account, if so. One sentence, with the way out.
+    pub fn refuses(self, service_account: Option<&str>) -> Option<&'static str> {
+        match (self, service_account) {
+            (Self::Strict, None) => Some(
+                "this operator does nothing without a service account (--tenancy strict), and neither spec nor operator \
+                 names one; set spec.serviceAccountName",
+            ),
+            (Self::Strict, Some(_)) | (Self::Trusted, _) => None,
+        }
+    }
+}
+
 /// As whom helm and the operator act for one release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {

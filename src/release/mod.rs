@@ -25,7 +25,7 @@ pub use desired::{
     Dependency, Desired, HooksPolicy, Policy, SpecDefaults, SpecError, TestPolicy, ValuesSource, dependency_keys,
     policy_of_names, release_key,
 };
-pub use identity::{Identity, Impersonated};
+pub use identity::{Identity, Impersonated, Tenancy};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};
 pub use record::{

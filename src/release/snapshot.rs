@@ -99,6 +99,23 @@ pub enum Spec {
         message: Box<str>,
         policy: Option<Policy>,
     },
+    /// Whatever it says, a policy of the operator has nothing done for it. Says which, and the way out.
+    Refused {
+        why: Box<str>,
+        policy: Policy,
+    },
+}
+
+impl Spec {
+    /// What decisions are made from, as far as it is known.
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Self::Valid(policy) | Self::Invalid { policy: Some(policy), .. } | Self::Refused { policy, .. } => {
+                Some(policy)
+            }
+            Self::Invalid { policy: None, .. } => None,
+        }
+    }
 }
 
 /// Who may act on the release when several objects name it.
@@ -129,6 +146,8 @@ pub enum DependencyState {
     Missing,
     /// The operator does not look into its namespace.
     Unwatched,
+    /// Strict tenancy tells nothing of the releases of other namespaces.
+    Foreign,
 }
 
 /// What is known of the inputs of helm.
@@ -169,6 +188,8 @@ pub enum InputsProblemKind {
     Values,
     /// Policy forbids it.
     Refused,
+    /// The service account of the release lacks a right. Given to it, all goes on.
+    Forbidden,
 }
 
 /// What the payload of one record told.

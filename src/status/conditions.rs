@@ -74,7 +74,7 @@ fn chart(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
             let reason = match problem.kind {
                 InputsProblemKind::Chart | InputsProblemKind::Older => Reason::ChartUnavailable,
                 InputsProblemKind::Values => Reason::ValuesUnavailable,
-                InputsProblemKind::Refused => Reason::Refused,
+                InputsProblemKind::Refused | InputsProblemKind::Forbidden => Reason::Refused,
             };
             writer.put(ConditionType::ChartReady, Truth::False, reason, bounded(&problem.message, DETAIL_MAX_BYTES));
         }

@@ -17,7 +17,7 @@ pub use words::Truth;
 use crate::{
     api::{ConditionType, HelmReleaseStatus},
     plan::Plan,
-    release::{Snapshot, Spec},
+    release::Snapshot,
 };
 
 /// What a pass says.
@@ -34,10 +34,7 @@ pub struct Rendered {
 /// Says a plan.
 pub fn render(previous: Option<&HelmReleaseStatus>, snapshot: &Snapshot, plan: &Plan) -> Rendered {
     let mut status = HelmReleaseStatus::from(plan.memory.clone());
-    status.release = match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => Some(policy.release.to_string()),
-        Spec::Invalid { policy: None, .. } => None,
-    };
+    status.release = snapshot.spec.policy().map(|policy| policy.release.to_string());
     let before = previous.map_or(&[][..], |status| &status.conditions[..]);
     let saying = words::say(&plan.because);
     let truth = saying.ready;

@@ -49,7 +49,7 @@ reasons! {
     NotOurs: "A release of that name exists and was made by somebody else.", "Set spec.adopt to Release to take it over, or choose another releaseName.";
     ClaimedByAnother: "Another object owns the release.", "Delete one of the two objects, or give one another releaseName.";
     RecordUnreadable: "helm's record of the newest revision cannot be read.", "Restore the Secret that the message names, or delete it to go on from the revision before.";
-    Refused: "A policy or the rights of the operator forbid it.", "Read the message; grant the right or change the spec.";
+    Refused: "A policy forbids it, or a right is missing: of the operator or of the release's service account.", "Read the message; grant the right or change the spec.";
     HelmUnavailable: "helm cannot be run now.", "Wait; if it lasts, check the operator's log.";
     Uninstalling: "The object is being deleted and its release removed.", "Wait; the message names what is still there.";
     Retrying: "Another attempt is due later.", "Wait, or correct the cause sooner.";

@@ -60,18 +60,8 @@ pub(super) fn say(because: &Because) -> Saying {
             Going::Rest,
         ),
         Because::InvalidSpec(message) => (Truth::False, Reason::InvalidSpec, message.to_string(), Going::Stalled),
-        Because::ClaimedByAnother(winner) => {
-            let message = format!(
-                "HelmRelease {winner} owns this release; give this object another releaseName, or delete one of the two"
-            );
-            (Truth::False, Reason::ClaimedByAnother, message, Going::Stalled)
-        }
-        Because::NotOurs { revision } => {
-            let message = format!(
-                "a release of this name exists at revision {revision} and was not made by this object; set spec.adopt to Release to take it over, or choose another releaseName"
-            );
-            (Truth::False, Reason::NotOurs, message, Going::Stalled)
-        }
+        Because::Refused(why) => (Truth::False, Reason::Refused, why.to_string(), Going::Stalled),
+        Because::ClaimedByAnother(_) | Because::NotOurs { .. } => of_others(because),
         Because::Inputs(problem) => inputs(problem),
         Because::DependencyNotReady(_) | Because::DependencyCycle(_) => dependency(because),
         Because::Unhealthy { label, member, why } => {
@@ -152,11 +142,31 @@ fn view(because: &Because) -> Said {
     }
 }
 
+fn of_others(because: &Because) -> Said {
+    match because {
+        Because::ClaimedByAnother(winner) => {
+            let message = format!(
+                "HelmRelease {winner} owns this release; give this object another releaseName, or delete one of the two"
+            );
+            (Truth::False, Reason::ClaimedByAnother, message, Going::Stalled)
+        }
+        Because::NotOurs { revision } => {
+            let message = format!(
+                "a release of this name exists at revision {revision} and was not made by this object; set spec.adopt to Release to take it over, or choose another releaseName"
+            );
+            (Truth::False, Reason::NotOurs, message, Going::Stalled)
+        }
+        _ => unsaid(),
+    }
+}
+
 fn inputs(problem: &InputsProblem) -> Said {
     let (reason, going) = match problem.kind {
         InputsProblemKind::Chart | InputsProblemKind::Older => (Reason::ChartUnavailable, Going::Working),
         InputsProblemKind::Values => (Reason::ValuesUnavailable, Going::Working),
         InputsProblemKind::Refused => (Reason::Refused, Going::Stalled),
+        // Asked for again by itself.
+        InputsProblemKind::Forbidden => (Reason::Refused, Going::Working),
     };
     (Truth::False, reason, problem.message.to_string(), going)
 }
@@ -168,6 +178,12 @@ fn dependency(because: &Because) -> Said {
                 DependencyState::Ready => "it is looked at again",
                 DependencyState::Waiting { why } => why,
                 DependencyState::Missing => "it does not exist",
+                DependencyState::Foreign => {
+                    let message = format!(
+                        "HelmRelease {name} is of another namespace, of which this operator tells nothing (--tenancy strict); take it out of spec.dependsOn"
+                    );
+                    return (Truth::False, Reason::Refused, message, Going::Stalled);
+                }
                 DependencyState::Unwatched => "its namespace is not watched by this operator",
             };
             (format!("waiting for HelmRelease {name}: {missing}"), Going::Working)

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, skip, web};
-use crate::stage::{Access, Failure, Settings};
+use crate::stage::{Access, Failure, Operator, Settings};
 use crate::tests;
 
 tests![operator_in_a_pod_needs_no_more_than_the_role_of_its_manifest];
@@ -27,8 +27,8 @@ fn operator_in_a_pod_needs_no_more_than_the_role_of_its_manifest(s: &Scenario<'_
     deploy(s).unwrap();
     let (host, port) = address(s);
     let access = Access::Pod { folder: credentials(s).unwrap(), host, port };
-    let operator = s.operate_with(&Settings { access, ..s.settings() });
-    s.eventually("the operator leads", || (operator.metric("leader", "") >= 1.0).then_some(()));
+    let settings = Settings { access, ..s.settings() };
+    let operator = leads(s, &settings);
 
     let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "tenant" } });
     s.land.cluster.apply_value(Some(&s.namespace), &account).unwrap();
@@ -59,8 +59,26 @@ fn operator_in_a_pod_needs_no_more_than_the_role_of_its_manifest(s: &Scenario<'_
     s.refused("u", "RolledBack");
     s.delete("u");
     s.gone("u");
-    let refused = operator.log().find(|line| line.contains("forbidden").then(|| line.clone()));
-    assert_eq!(refused, None, "a right is missing in the manifest");
+    let strict = ["--tenancy", "strict"].map(str::to_owned).into();
+    let log = operator.log().clone();
+    operator.terminate().unwrap();
+    let operator = leads(s, &Settings { further: strict, ..settings });
+    s.declare("a", &with("1.0.0"));
+    s.deployed("a", 3);
+    s.declare("none", &web("1.0.0", Value::Null));
+    s.refused("none", "Refused");
+    s.delete("a");
+    s.gone("a");
+    for log in [&log, operator.log()] {
+        let refused = log.find(|line| line.contains("forbidden").then(|| line.clone()));
+        assert_eq!(refused, None, "a right is missing in the manifest");
+    }
+}
+
+fn leads(s: &Scenario<'_>, settings: &Settings) -> Operator {
+    let operator = s.operate_with(settings);
+    s.eventually("the operator leads", || (operator.metric("leader", "") >= 1.0).then_some(()));
+    operator
 }
 
 /// Applies the manifest, with the operator's own role in the place of the right to do everything.

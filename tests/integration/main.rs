@@ -42,6 +42,7 @@ mod remediation;
 mod scope;
 mod sources;
 mod stale;
+mod tenancy;
 mod testing;
 mod upgrade;
 mod values;
@@ -109,6 +110,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("charts", charts::TESTS),
         ("crash", crash::TESTS),
         ("stale", stale::TESTS),
+        ("tenancy", tenancy::TESTS),
         ("definitions", definitions::TESTS),
         ("scope", scope::TESTS),
         ("budget", budget::TESTS),

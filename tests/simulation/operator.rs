@@ -12,7 +12,7 @@ use helm_release_operator::{
     controller::{Parts, Settings, Slots, Started, assemble, attend, drain, start},
     helm::{Auth, ClusterAccess},
     metrics::Metrics,
-    release::SpecDefaults,
+    release::{SpecDefaults, Tenancy},
     types::ObjectKey,
 };
 use http::Uri;
@@ -48,6 +48,7 @@ impl Operator {
             scope: Scope::Cluster,
             settings: Settings {
                 defaults: SpecDefaults { repository: Some("https://charts.example".into()), service_account: None },
+                tenancy: Tenancy::Trusted,
                 allow_http: false,
                 slots: Slots { computing: 2, waiting: 2 },
                 drain: Duration::from_secs(20),

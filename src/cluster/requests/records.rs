@@ -139,6 +139,15 @@ impl Requests {
         }
     }
 
+    /// Whether a record may be written: by a write that the API server checks and does not make.
+    pub async fn try_writing_record(&self, key: &ReleaseKey, revision: u32) -> Result<(), ClusterError> {
+        let name = record_name(&key.name, revision);
+        let secret: Secret = self.send(secrets(key).get(&name, &GetParams::default())).await?;
+        let body = serde_json::to_vec(&secret).map_err(|error| ClusterError::malformed(&error))?;
+        let params = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.to_owned()) };
+        self.text(secrets(key).replace(&name, &params, body)).await.map(drop)
+    }
+
     async fn patch_record(
         &self,
         key: &ReleaseKey,

@@ -172,6 +172,18 @@ async fn a_record_is_marked_whole_only_while_it_is_what_it_was() {
 }
 
 #[tokio::test]
+async fn a_trial_of_the_right_to_write_a_record_writes_nothing() {
+    let (requests, log) = requests(|asked| match &*asked.method {
+        "GET" => (200, record(3, "7").to_string()),
+        _ => (403, json!({"kind": "Status", "status": "Failure", "code": 403, "message": "no"}).to_string()),
+    });
+    let tried = requests.try_writing_record(&key(), 3).await;
+    assert!(matches!(tried, Err(ClusterError::Forbidden(_))), "{tried:?}");
+    let put = &log_of(&log)[1];
+    assert!(put.method == "PUT" && put.query.contains("dryRun=All"), "{put:?}");
+}
+
+#[tokio::test]
 async fn mark_touches_labels_only() {
     let (requests, log) = requests(|_| (200, record(3, "6").to_string()));
     let marked = requests.mark(&key(), 3, &[(LABEL_VERIFIED, Some("3")), ("old", None)]).await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use crate::{
         Action, Because, Note, Priority, View as Which,
         draft::{Decision, Draft},
     },
-    release::{Cause, Claim, DeletionPolicy, OperationKind, View},
+    release::{Cause, Claim, DeletionPolicy, OperationKind, Spec, View},
 };
 
 /// What a removal failed by that nobody may make any more: the service account that it is made as is gone.
@@ -46,6 +46,11 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     };
     if !draft.ever_ours() {
         return let_go();
+    }
+    // It was installed before its object was refused. The operator's own rights are not lent for its removal either, and
+    // an object that waited for an account could hold its namespace for ever.
+    if let Spec::Refused { why, .. } = &draft.snapshot.spec {
+        return Decision::act(Action::RemoveFinalizer, Because::LeftBehind { why: why.clone() });
     }
     // Nobody will ever be allowed to remove it, and an object that never goes would hold its namespace.
     if draft.memory.failures.last.as_ref().is_some_and(|last| last.reason == ACCOUNT_MISSING) {

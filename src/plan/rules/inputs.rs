@@ -5,7 +5,7 @@ use crate::{
         Action, Because, Wake, backoff,
         draft::{Decision, Draft},
     },
-    release::{InputsView, Spec},
+    release::{InputsProblemKind, InputsView, Spec},
 };
 
 /// While something else is waited for, inputs are looked up all the same: newer ones may end the waiting.
@@ -37,7 +37,19 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         InputsView::Stale => look(),
         InputsView::Underway => Decision::idle(Because::Looking),
         InputsView::Failed { problem, tries, at } => {
-            let limit = if problem.transient { backoff::LIMIT } else { backoff::LIMIT_OUTSIDE };
+            let limit = match problem.kind {
+                InputsProblemKind::Forbidden => backoff::LIMIT_RIGHTS,
+                InputsProblemKind::Chart
+                | InputsProblemKind::Older
+                | InputsProblemKind::Values
+                | InputsProblemKind::Refused => {
+                    if problem.transient {
+                        backoff::LIMIT
+                    } else {
+                        backoff::LIMIT_OUTSIDE
+                    }
+                }
+            };
             let until = backoff::next(*at, *tries, limit, &draft.snapshot.object.uid);
             if draft.now() < until {
                 Decision::until(Because::Inputs(problem.clone()), until)

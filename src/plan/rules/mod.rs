@@ -58,8 +58,8 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "standing",
-        situation: "the spec is invalid, or another object owns the release",
-        action: "touch nothing, say what is wrong, and wait for a change; only an attempt that is not over is judged and, if it is bad, rolled back",
+        situation: "the spec is invalid, the object is refused for want of a service account, or another object owns the release",
+        action: "touch nothing, say what is wrong, and wait for a change; where the spec is invalid an attempt that is not over is judged and, if it is bad, rolled back",
         decide: standing::decide,
     },
     Rule {

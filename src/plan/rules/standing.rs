@@ -11,6 +11,10 @@ use crate::{
 };
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
+    // Also an attempt that is not over stays as it is: nobody's rights are there to judge it or to take it back with.
+    if let Spec::Refused { why, .. } = &draft.snapshot.spec {
+        return Decision::idle(Because::Refused(why.clone()));
+    }
     if !is_unfinished(draft)
         && let Some(stop) = invalid(draft)
     {
@@ -27,7 +31,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
 
 pub(super) fn invalid(draft: &mut Draft<'_>) -> Option<Decision> {
     match &draft.snapshot.spec {
-        Spec::Valid(_) => None,
+        Spec::Valid(_) | Spec::Refused { .. } => None,
         Spec::Invalid { message, .. } => Decision::idle(Because::InvalidSpec(message.clone())),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     plan::{Action, Because, Note, Plan, RULES, Wake, check, draft::Draft, plan, rules},
-    release::{Snapshot, Spec},
+    release::Snapshot,
 };
 
 macro_rules! variants {
@@ -26,7 +26,7 @@ macro_rules! variants {
 variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Adopt Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
-    ViewRefused RecordUnreadable InvalidSpec ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
+    ViewRefused RecordUnreadable InvalidSpec Refused ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);
@@ -98,10 +98,7 @@ fn holds(expected: &Value, found: &Value) -> bool {
 
 /// The rule that decides.
 fn rule(snapshot: &Snapshot) -> Option<&'static str> {
-    let policy = match &snapshot.spec {
-        Spec::Valid(policy) | Spec::Invalid { policy: Some(policy), .. } => policy,
-        Spec::Invalid { policy: None, .. } => return None,
-    };
+    let policy = snapshot.spec.policy()?;
     let mut draft = Draft::new(snapshot, policy);
     rules::notice(&mut draft);
     RULES.iter().find(|rule| (rule.decide)(&mut draft).is_some()).map(|rule| rule.name)

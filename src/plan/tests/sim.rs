@@ -138,6 +138,8 @@ pub(super) struct World {
     pub(super) object: Object,
     pub(super) policy: Policy,
     pub(super) invalid: bool,
+    /// The operator does nothing for the object.
+    pub(super) refused: bool,
     pub(super) claim: Claim,
     pub(super) want: Colour,
     pub(super) inputs: InputsView,
@@ -196,6 +198,7 @@ impl World {
                 adopt: crate::api::Adopt::Never,
             },
             invalid: false,
+            refused: false,
             claim: Claim::Ours,
             want,
             inputs: InputsView::Stale,
@@ -256,7 +259,9 @@ impl World {
             now: self.now,
             holder: format!("operator-{}", self.holder).into(),
             object: self.object.clone(),
-            spec: if self.invalid {
+            spec: if self.refused {
+                Spec::Refused { why: "no account".into(), policy: self.policy.clone() }
+            } else if self.invalid {
                 Spec::Invalid { message: "no".into(), policy: Some(self.policy.clone()) }
             } else {
                 Spec::Valid(self.policy.clone())

@@ -464,3 +464,18 @@ fn a_request_to_look_is_answered_once() {
     assert_eq!(looked, 1);
     rests_after(&mut world, &[]);
 }
+
+#[test]
+fn an_object_that_is_refused_in_the_middle_of_an_upgrade_goes_on_when_it_has_an_account_again() {
+    let mut world = good_at(&["pink"]);
+    world.health.insert("red", Sick::Broken(Fault::Own));
+    world.want("red");
+    world.until_runs();
+    world.refused = true;
+    world.run();
+    assert_eq!(world.last, Some((Action::Idle, Because::Refused("no account".into()))));
+    assert_eq!(world.runs, [(Install, Some("pink")), (Upgrade, Some("red"))], "no way back is taken without rights");
+    world.refused = false;
+    world.run();
+    assert_eq!(world.runs.get(2), Some(&(Rollback, Some("pink"))), "{:?}", world.runs);
+}

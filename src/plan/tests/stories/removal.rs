@@ -51,6 +51,19 @@ fn suspension_and_an_invalid_spec_do_not_hold_a_deletion() {
 }
 
 #[test]
+fn what_was_made_before_its_object_was_refused_is_left_and_holds_no_deletion() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.refused = true;
+    world.want("green");
+    world.run();
+    assert_eq!(world.last, Some((Action::Idle, Because::Refused("no account".into()))));
+    let world = deleted(world);
+    assert_eq!(world.last, Some((Action::RemoveFinalizer, Because::LeftBehind { why: "no account".into() })));
+    assert!(world.gone && world.revisions.len() == 2, "nothing was removed with rights of somebody else");
+    assert_eq!(world.runs.len(), 2);
+}
+
+#[test]
 fn a_run_under_way_ends_before_the_removal() {
     let mut world = good_at(&["pink"]);
     world.want("blue");
