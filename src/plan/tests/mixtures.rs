@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// Mixtures of one run of the suite: about two seconds of it.
-const MIXTURES: u32 = 2500;
+/// Mixtures of one run of the suite: about a second of it.
+const MIXTURES: u32 = 2000;
 /// The seed of every run, so that what fails on one machine fails on the others.
 const SEED: u64 = 7;
 /// Parts of a snapshot that are drawn.

@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// States that are looked at; the time that the whole suite may take decides.
-const STATES: usize = 3000;
+const STATES: usize = 1200;
 /// The same with clocks apart, which tell nothing that is decided from.
-const STATES_APART: usize = 1000;
+const STATES_APART: usize = 300;
 
 /// What can happen next.
 #[derive(Debug, Clone, Copy, PartialEq)]
