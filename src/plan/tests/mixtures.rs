@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Mixtures of one run of the suite: about a second of it.
-const MIXTURES: u32 = 2000;
+const MIXTURES: u32 = 1000;
 /// The seed of every run, so that what fails on one machine fails on the others.
 const SEED: u64 = 7;
 /// Parts of a snapshot that are drawn.

@@ -7,9 +7,12 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use super::sim::{Left, Run, Sick, World};
+use super::{
+    sim::{Left, Run, Sick, World},
+    whole::comes_to_rest,
+};
 use crate::{
-    plan::{Action, Because, Wake},
+    plan::{Action, Because},
     release::{FailureClass, Fault, OperationKind, RecordStatus},
 };
 
@@ -174,20 +177,6 @@ pub(super) fn is_at_rest(world: &World, because: &Because) {
     assert!(stable, "{because:?}\n{:#?}", world.snapshot());
 }
 
-/// With everything as it is from now on, the release comes to rest, and stays so: nothing is done twice without end.
-fn comes_to_rest(world: &World) {
-    let mut world = world.clone();
-    world.health.clear();
-    for _ in 0..12 {
-        let reached = world.run();
-        match reached.wake {
-            Wake::Never => return is_at_rest(&world, &reached.because),
-            Wake::At(moment) => world.now = world.now.max(moment),
-        }
-    }
-    panic!("never at rest: {:?}\n{:#?}", world.last, world.snapshot());
-}
-
 #[test]
 fn the_first_states_of_a_large_world_are_safe_and_come_to_rest() {
     search(STATES, 0);
@@ -212,7 +201,7 @@ fn search(states: usize, ahead: i64) {
     start.want("red");
     let mut seen = HashSet::from([key(&start)]);
     let mut queue = VecDeque::from([(start, Vec::new())]);
-    let mut looked = 0;
+    let (mut at_rest, mut looked) = (HashSet::new(), 0);
     while let Some((world, path)) = queue.pop_front() {
         looked += 1;
         if looked > states {
@@ -233,7 +222,7 @@ fn search(states: usize, ahead: i64) {
             if !moved || !seen.insert(key(&next)) {
                 continue;
             }
-            let rest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| comes_to_rest(&next)));
+            let rest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| comes_to_rest(&next, &mut at_rest)));
             assert!(rest.is_ok(), "after {path:?}");
             queue.push_back((next, path));
         }
@@ -267,7 +256,7 @@ fn long_histories_are_safe_and_come_to_rest() {
                     is_safe(&world);
                 }
             }
-            comes_to_rest(&world);
+            comes_to_rest(&world, &mut HashSet::new());
         }));
         assert!(told.is_ok(), "seed {seed}, after {path:?}");
     }

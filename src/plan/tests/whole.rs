@@ -104,9 +104,10 @@ fn take(world: &mut World, step: Step) -> bool {
 
 /// With nothing but what goes on by itself from now on, and with objects that are well, the release comes to rest. Ways
 /// that meet are walked once, and one that meets itself never ends.
-fn comes_to_rest(world: &World, known: &mut HashSet<u64>) {
+pub(super) fn comes_to_rest(world: &World, known: &mut HashSet<u64>) {
     let mut world = world.clone();
     world.health.clear();
+    world.canonical();
     let (mut here, mut way) = (world.fingerprint(), HashSet::new());
     while !known.contains(&here) {
         assert!(way.insert(here), "never at rest: {:#?}", world.snapshot());

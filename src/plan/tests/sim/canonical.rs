@@ -29,15 +29,15 @@ const STALE: SignedDuration = SignedDuration::from_mins(15);
 
 impl World {
     pub(in super::super) fn canonical(&mut self) {
-        let (now, noon) = (self.now, start());
+        let (now, noon, apart) = (self.now, start(), self.ahead);
         let past = noon.checked_sub(LONG).unwrap();
         let ahead =
             |moment: Timestamp, by: SignedDuration| if moment > now { noon.checked_add(by).unwrap() } else { past };
         let since = |moment: Timestamp, limit| moment.checked_add(limit).is_ok_and(|end| end > now);
         let written = |record: &mut Record| {
             let locked = record.status.is_pending() || record.status == RecordStatus::Uninstalling;
-            let fresh = locked && since(Timestamp::from_second(record.written).unwrap(), STALE);
-            record.written = if fresh { noon } else { past }.as_second();
+            let fresh = locked && since(Timestamp::from_second(record.written + apart).unwrap(), STALE);
+            record.written = if fresh { noon } else { past }.as_second() - apart;
         };
         let (holder, view) = (format!("operator-{}", self.holder), self.live_since);
         let seen = view.map(|view| if since(view, FRESH) { noon } else { past });
