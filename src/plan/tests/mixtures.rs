@@ -18,8 +18,8 @@ use super::{
 use crate::{
     plan::{Action, Plan, check, plan},
     release::{
-        Adopt, Flight, InstallFailure, OperationKind, Policy, Record, RecordStatus, Records, Snapshot, Spec,
-        UpgradeFailure, View,
+        Adopt, Flight, InputsView, InstallFailure, OperationKind, Policy, Record, RecordStatus, Records, Snapshot,
+        Spec, UpgradeFailure, View,
     },
 };
 
@@ -171,6 +171,10 @@ fn mix(parts: &[usize; PARTS], twists: &[Twist]) -> Snapshot {
     };
     for twist in twists {
         twist.apply(&mut mixed);
+    }
+    // What is wrong with a spec leaves nothing to look up: no snapshot has both.
+    if matches!(mixed.spec, Spec::Invalid { .. }) {
+        mixed.inputs = InputsView::Stale;
     }
     mixed
 }

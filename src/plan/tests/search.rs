@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// States that are looked at; the time that the whole suite may take decides.
-const STATES: usize = 1200;
+const STATES: usize = 1000;
 /// The same with clocks apart, which tell nothing that is decided from.
-const STATES_APART: usize = 300;
+const STATES_APART: usize = 250;
 
 /// What can happen next.
 #[derive(Debug, Clone, Copy, PartialEq)]
