@@ -1,11 +1,13 @@
 //! A small helm, board and cluster for the planner: what they write, and nothing of how.
 
+mod canonical;
 mod helm;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::pairs::missing;
 use crate::{
     api::HelmReleaseStatus,
     plan::{Action, Because, Note, Plan, Wake, check, plan},
@@ -17,6 +19,11 @@ use crate::{
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
+
+/// When every world begins.
+fn start() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
 
 /// A version of the chart, by the colour of its page.
 pub(super) type Colour = &'static str;
@@ -165,7 +172,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(want: Colour) -> Self {
-        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let start = start();
         Self {
             now: start,
             ahead: 0,
@@ -289,6 +296,9 @@ impl World {
         let plan = plan(&snapshot);
         let wrong = check(&snapshot, &plan);
         assert!(wrong.is_empty(), "{wrong:?}\n{plan:#?}\n{snapshot:#?}");
+        if let Some(case) = missing(&snapshot, &plan.because) {
+            panic!("{case}");
+        }
         if !plan.defers_status(&snapshot) {
             let wire = HelmReleaseStatus::from(plan.memory.clone());
             self.memory = Memory::from(wire);
