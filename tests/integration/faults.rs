@@ -1,6 +1,6 @@
 //! Answers of the API server that are no good, to the operator and to helm.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod hang;
 pub(crate) mod helm;
 pub(crate) mod lists;
@@ -77,7 +77,7 @@ fn hang(s: &Scenario<'_>, operator: &Operator) -> u32 {
 
 fn bad_answers_to_the_operator(s: &Scenario<'_>, operator: &Operator) {
     let storms = [
-        ("conflict", conflict(), 2),
+        ("conflict", conflict(), 5),
         ("overload", overload(None), 2),
         ("throttled", overload(Some("1")), 2),
         ("error", error(), 2),
