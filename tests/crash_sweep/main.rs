@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use ground::Ground;
 use orders::Orders;
-use sweep::point::{Phase, Point, Run};
+use sweep::point::{Phase, Point, Run, Side};
 use sweep::{Hooks, Journey, Sweep};
 
 /// A point and its number in its journey.
@@ -57,7 +57,8 @@ fn main() -> ExitCode {
     drop(ground);
     let count = |number: &AtomicUsize| number.load(Ordering::SeqCst);
     println!(
-        "wall time {:.0} s, {} side by side; {} journeys were over before their point; {} revisions more than needed",
+        "wall time {:.0} s, {} side by side; {} journeys were over before their point, which does not count; \
+         {} revisions more than needed",
         begin.elapsed().as_secs_f32(),
         orders.side_by_side,
         count(&tally.not_reached),
@@ -84,33 +85,57 @@ fn run(sweep: &Sweep, orders: &Orders, tally: &Tally) {
         tasks.extend(points.map(|(number, point)| Task { journey, number, point }));
     }
     tasks.retain(|task| orders.point.is_none_or(|number| number == task.number));
-    side_by_side(orders.side_by_side, &tasks, |task| play(sweep, task, tally));
+    side_by_side(orders.side_by_side, &tasks, |task| {
+        let _ = play(sweep, task, tally);
+    });
+    if orders.point.is_none() {
+        side_by_side(orders.side_by_side, &orders.journeys, |&journey| go_on(sweep, journey, tally));
+    }
+}
+
+/// The writes after the last one of the undisturbed journey, as far as there are more in some other.
+fn go_on(sweep: &Sweep, journey: Journey, tally: &Tally) {
+    let Ok(reference) = sweep.reference(journey, Hooks::Absent) else { return };
+    let writes = reference.writes.len() as u64;
+    let mut number = Point::all(journey, writes).len();
+    for write in writes + 1.. {
+        let mut caught = false;
+        for side in [Side::Before, Side::After] {
+            number += 1;
+            caught |= play(sweep, &Task { journey, number, point: Point::Write { number: write, side } }, tally);
+        }
+        if !caught {
+            return;
+        }
+    }
 }
 
 /// The journey without hooks, and with them where one of its points needs them.
 fn with_hooks(journey: Journey) -> Vec<(Journey, Hooks)> {
-    let hooked = Phase::all(journey, Run::Change).contains(&Phase::Hook);
+    let hooked = Run::all(journey).iter().any(|&run| Phase::all(journey, run).contains(&Phase::Hook));
     std::iter::once(Hooks::Absent).chain(hooked.then_some(Hooks::Present)).map(|hooks| (journey, hooks)).collect()
 }
 
-fn play(sweep: &Sweep, task: &Task, tally: &Tally) {
+/// Whether the crash happened.
+fn play(sweep: &Sweep, task: &Task, tally: &Tally) -> bool {
     let begin = Instant::now();
     let passed = sweep.cross(task.journey, task.point);
     let seconds = begin.elapsed().as_secs_f32();
-    tally.points.fetch_add(1, Ordering::SeqCst);
     let point = format!("{} {}: {}", task.journey.name(), task.number, task.point);
     match passed {
         Ok(passed) => {
             tally.extra.fetch_add(passed.extra as usize, Ordering::SeqCst);
-            let caught = passed.caught.unwrap_or_else(|| {
-                tally.not_reached.fetch_add(1, Ordering::SeqCst);
-                "over before".to_owned()
-            });
+            let tallied = if passed.caught.is_some() { &tally.points } else { &tally.not_reached };
+            tallied.fetch_add(1, Ordering::SeqCst);
+            let caught = passed.caught.as_deref().unwrap_or("over before");
             println!("{point} ({caught}): ok, {} more revisions, {seconds:.1} s", passed.extra);
+            passed.caught.is_some()
         }
         Err(error) => {
+            tally.points.fetch_add(1, Ordering::SeqCst);
             tally.failed.fetch_add(1, Ordering::SeqCst);
             println!("{point}: FAILED after {seconds:.1} s\n{error}");
+            false
         }
     }
 }

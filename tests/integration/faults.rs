@@ -77,7 +77,7 @@ fn hang(s: &Scenario<'_>, operator: &Operator) -> u32 {
 
 fn bad_answers_to_the_operator(s: &Scenario<'_>, operator: &Operator) {
     let storms = [
-        ("conflict", conflict(), 2),
+        ("conflict", conflict(), 5),
         ("overload", overload(None), 2),
         ("throttled", overload(Some("1")), 2),
         ("error", error(), 2),

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use sandbox::proxy::{Action, RequestInfo, Rule};
+use sandbox::proxy::{Action, RequestInfo, Rule, Verb};
 use serde_json::json;
 
 use crate::scenario::{Scenario, chart, web};
@@ -18,9 +18,9 @@ const REACTION_MAX: SignedDuration = SignedDuration::from_secs(1);
 /// Times by hand; the middle one counts.
 const STARTS: usize = 5;
 
-/// When helm asked the API server something.
+/// When helm asked the API server something, and about which object if it was a change of one.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<Timestamp>>>);
+struct Asked(Arc<Mutex<Vec<(Timestamp, String)>>>);
 
 impl Asked {
     /// Notes every request of helm's through the scenario's proxy.
@@ -29,7 +29,9 @@ impl Asked {
         let noted = asked.clone();
         let note = move |info: &RequestInfo| {
             if info.user_agent.starts_with("Helm/") {
-                noted.0.lock().unwrap_or_else(PoisonError::into_inner).push(Timestamp::now());
+                let changed = if info.verb == Verb::Update { info.name.clone() } else { None };
+                let asked = (Timestamp::now(), changed.unwrap_or_default());
+                noted.0.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
             }
             // The answer is not touched.
             false
@@ -41,7 +43,13 @@ impl Asked {
     /// How long after that moment the next request came.
     fn after(&self, moment: Timestamp) -> Option<SignedDuration> {
         let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.iter().find(|at| **at >= moment).map(|at| at.duration_since(moment))
+        asked.iter().find(|(at, _)| *at > moment).map(|(at, _)| at.duration_since(moment))
+    }
+
+    /// When helm changed an object for the first time.
+    fn change(&self, name: &str) -> Option<Timestamp> {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().find(|(_, changed)| changed == name).map(|(at, _)| *at)
     }
 }
 
@@ -116,4 +124,12 @@ fn failing_upgrade_is_rolled_back_within_a_second(s: &Scenario<'_>) {
     good("late", "6s");
     let deadline = judged("late", "6s");
     rolled_back("late", "a deadline that passed", deadline, start);
+
+    good("refused", "60s");
+    let bad = json!({ "timeout": "60s", "upgrade": { "retries": 0 }, "values": { "replicas": -1 } });
+    s.declare("refused", &web("5.1.0", bad));
+    let failed = "sh.helm.release.v1.refused.v2";
+    let verdict = s.eventually("helm says that it failed", || asked.change(failed));
+    rolled_back("refused", "a run that failed", verdict, start);
+    s.eventually("it is back", || s.story("refused").ends_with("2 failed, 3 deployed").then_some(()));
 }

@@ -1,8 +1,11 @@
 //! Views that are behind the world: what is decided on them must not harm.
 
+use std::time::Duration;
+
 use sandbox::proxy::{Action, Gate, RequestInfo, Rule, Verb};
 use serde_json::json;
 
+use crate::faults::answers::json_type;
 use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::tests;
@@ -13,6 +16,7 @@ tests![
     frozen_views_during_a_failed_upgrade_lead_to_one_rollback,
     rollback_by_hand_behind_a_frozen_view_is_respected,
     object_made_anew_behind_a_frozen_view_is_installed_once,
+    view_of_the_past_at_the_start_leads_to_no_downgrade_and_no_removal,
     frozen_view_of_objects_passes_no_bad_version,
     frozen_view_of_many_objects_passes_no_bad_version,
 ];
@@ -195,4 +199,67 @@ fn status_that_somebody_else_wrote_does_not_stay(s: &Scenario<'_>) {
     let before = written();
     s.touch(&operator, "a");
     assert!(written() <= before, "nothing is written again and again");
+}
+
+/// The list of all objects as it is now, for an API server that tells of it later.
+#[track_caller]
+fn list_of_now(s: &Scenario<'_>) -> Action {
+    let (api_version, plural) = ("helmrelease.dev/v1alpha1", "helmreleases");
+    let list = s.land.sandbox.get(&format!("/apis/{api_version}/namespaces/{}/{plural}", s.namespace));
+    Action::Reply { status: 200, headers: json_type(), body: list.unwrap().unwrap().to_string().into() }
+}
+
+fn view_of_the_past_at_the_start_leads_to_no_downgrade_and_no_removal(s: &Scenario<'_>) {
+    let operator = s.operate();
+    for name in ["older", "leaving"] {
+        s.declare(name, &spec("1.0.0", "ready"));
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    }
+    assert!(operator.terminate().unwrap().success());
+    // The past: one has yet to be upgraded, and the other is being deleted.
+    s.delete("leaving");
+    let past = list_of_now(s);
+    let gone = s.land.cluster.wait(s.land.cluster.releases(&s.namespace).get_opt("leaving")).unwrap().unwrap();
+    assert!(gone.metadata.deletion_timestamp.is_some(), "its finalizer holds it");
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "leaving", &json!({ "metadata": { "finalizers": null } }));
+    s.gone("leaving");
+    let operator = s.operate();
+    s.declare("leaving", &spec("1.0.0", "ready"));
+    s.deployed("leaving", 1);
+    s.declare("older", &spec("1.1.0", "ready"));
+    s.deployed("older", 2);
+    s.marked("older", 2);
+    assert!(operator.terminate().unwrap().success());
+    let helm = s.proxy.counts(|key| key.user_agent.starts_with("Helm/"));
+
+    let own = |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "helmreleases";
+    let listed = s.proxy.rule(Rule::new(move |info| own(info) && info.verb == Verb::List, past).times(1));
+    let gate = Gate::default();
+    gate.close();
+    s.proxy.rule(Rule::new(move |info| own(info) && info.verb == Verb::Watch, Action::GateWatch(gate.clone())));
+    let tried = |name: &'static str| {
+        // The intent, which has to be written before helm may run: it is forwarded.
+        let is_it = move |info: &RequestInfo| own(info) && info.is_write() && info.name.as_deref() == Some(name);
+        s.proxy.rule(Rule::new(is_it, Action::Delay(Duration::ZERO)))
+    };
+    let tries = [tried("older"), tried("leaving")];
+    let mut operator = s.spawn(&s.settings());
+    for tries in &tries {
+        s.eventually("it is acted upon the past more than once", || (tries.hits() >= 2).then_some(()));
+    }
+    assert_eq!(listed.hits(), 1);
+    let untouched = || {
+        assert_eq!(s.proxy.counts(|key| key.user_agent.starts_with("Helm/")), helm, "helm is run");
+        assert_eq!(s.story("older"), "1 superseded, 2 deployed");
+        assert_eq!(s.story("leaving"), "1 deployed");
+    };
+    untouched();
+    gate.open();
+    operator.wait_until_ready().unwrap();
+    for name in ["older", "leaving"] {
+        s.ready(name);
+        s.touch(&operator, name);
+    }
+    untouched();
 }

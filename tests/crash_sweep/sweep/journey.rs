@@ -23,6 +23,20 @@ const NO_REVISION: u32 = 0;
 /// As few as there may be, so that every run of helm prunes, and a crash leaves more than that to keep.
 const MAX_HISTORY: u32 = 2;
 
+/// The hook of a way back and of a removal, next to that of an install and an upgrade.
+const RETURN: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-return
+  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {sandbox.test/outcome: succeed}}
+    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
+"#;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Journey {
     Install,
@@ -75,7 +89,7 @@ impl Journey {
     #[track_caller]
     pub(crate) fn prepare(self, s: &Scenario<'_>, hooks: Hooks) {
         for version in ["5.0.0", "5.1.0"] {
-            s.repository.publish(&sandbox::charts::web(version));
+            s.repository.publish(&sandbox::charts::web(version).file("templates/return.yaml", RETURN));
         }
         if self == Self::Install {
             return;
@@ -148,7 +162,7 @@ fn spec(hooks: Hooks, age: Age, further: Value) -> Value {
     let (version, hook) = match (hooks, age) {
         (Hooks::Absent, Old) => ("1.0.0", ""),
         (Hooks::Absent, New) => ("1.1.0", ""),
-        (Hooks::Present, Old) => ("5.0.0", ""),
+        (Hooks::Present, Old) => ("5.0.0", "succeed"),
         (Hooks::Present, New) => ("5.1.0", "succeed"),
     };
     let mut further = further;

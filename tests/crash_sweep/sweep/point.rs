@@ -1,5 +1,6 @@
 //! Where a crash happens, and to whom.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::Signal;
@@ -61,7 +62,7 @@ pub(crate) enum End {
 }
 
 impl Run {
-    fn all(journey: Journey) -> &'static [Self] {
+    pub(crate) fn all(journey: Journey) -> &'static [Self] {
         match journey {
             Journey::FailingUpgrade => &[Self::Change, Self::WayBack],
             Journey::Install | Journey::Upgrade | Journey::Values | Journey::Uninstall => &[Self::Change],
@@ -74,13 +75,10 @@ impl Phase {
         use Phase::{Applied, BeforeRecord, Hook, Pending, Superseded, Written};
         match (journey, run) {
             (Journey::Install, _) => &[BeforeRecord, Pending, Hook, Applied, Written],
-            (Journey::Upgrade, _) | (Journey::FailingUpgrade, Run::Change) => {
+            (Journey::Upgrade | Journey::FailingUpgrade | Journey::Values, _) => {
                 &[BeforeRecord, Pending, Hook, Applied, Superseded, Written]
             }
-            (Journey::FailingUpgrade, Run::WayBack) | (Journey::Values, _) => {
-                &[BeforeRecord, Pending, Applied, Superseded, Written]
-            }
-            (Journey::Uninstall, _) => &[BeforeRecord, Pending, Applied],
+            (Journey::Uninstall, _) => &[BeforeRecord, Pending, Hook, Applied],
         }
     }
 
@@ -96,7 +94,7 @@ impl Phase {
     }
 
     /// The request at which helm is ended, and how many like it come by before.
-    fn request(self, journey: Journey, run: Run) -> (fn(&RequestInfo) -> bool, u64) {
+    fn request(self, journey: Journey, run: Run) -> (Matcher, u64) {
         let earlier_runs = match run {
             Run::Change => 0,
             Run::WayBack => 1,
@@ -105,14 +103,17 @@ impl Phase {
         let rewritten = earlier_runs * (1 + superseding);
         let removes = journey == Journey::Uninstall;
         match self {
-            Self::BeforeRecord if removes => (is_rewritten_record, 0),
-            Self::BeforeRecord => (|info| info.resource == "secrets" && info.verb == Verb::Create, earlier_runs),
-            Self::Pending => (|info| info.resource == "deployments" && info.is_write(), earlier_runs),
-            Self::Hook => (|info| info.resource == "jobs" && matches!(info.verb, Verb::List | Verb::Watch), 0),
-            Self::Applied if removes => (|info| info.resource == "secrets" && info.verb == Verb::Delete, 0),
-            Self::Applied => (is_rewritten_record, rewritten),
-            Self::Superseded => (is_rewritten_record, rewritten + 1),
-            Self::Written => (is_rewritten_record, rewritten + superseding),
+            Self::BeforeRecord if removes => (Box::new(is_rewritten_record), 0),
+            Self::BeforeRecord => {
+                (Box::new(|info| info.resource == "secrets" && info.verb == Verb::Create), earlier_runs)
+            }
+            Self::Pending => (Box::new(|info| info.resource == "deployments" && info.is_write()), earlier_runs),
+            // Each run makes one hook.
+            Self::Hook => (wait_for_hook(earlier_runs + 1), 0),
+            Self::Applied if removes => (Box::new(|info| info.resource == "secrets" && info.verb == Verb::Delete), 0),
+            Self::Applied => (Box::new(is_rewritten_record), rewritten),
+            Self::Superseded => (Box::new(is_rewritten_record), rewritten + 1),
+            Self::Written => (Box::new(is_rewritten_record), rewritten + superseding),
         }
     }
 
@@ -123,6 +124,18 @@ impl Phase {
             Self::BeforeRecord | Self::Pending | Self::Hook | Self::Applied | Self::Superseded => Side::Before,
         }
     }
+}
+
+/// The first look at a hook after so many were made.
+fn wait_for_hook(made: u64) -> Matcher {
+    let seen = AtomicU64::new(0);
+    Box::new(move |info| {
+        let is_hook = info.resource == "jobs";
+        if is_hook && matches!(info.verb, Verb::Create | Verb::Patch) {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+        is_hook && matches!(info.verb, Verb::List | Verb::Watch) && seen.load(Ordering::SeqCst) == made
+    })
 }
 
 fn is_rewritten_record(info: &RequestInfo) -> bool {
