@@ -250,7 +250,7 @@ pub struct Quarantined {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {
-    /// The revision whose objects these are.
+    /// The revision whose objects these are; 0 where the release is gone and these are on their way out.
     pub revision: u32,
     /// False when there are more objects than are named here. Only these are judged.
     pub complete: bool,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Context, adoption,
-    aftermath::read_payload,
+    aftermath::{leaving, read_payload},
     gather, leftovers,
     operate::{Attempt, Brake, operate},
     prepare,
@@ -15,7 +15,7 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind, OwnerId,
+        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Member, Operation, OperationKind, OwnerId,
         Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
     },
     types::ObjectKey,
@@ -64,7 +64,9 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                inspect(context, key, policy, *revision);
+                let inventory = plan.memory.inventory.as_ref().filter(|_| *revision == 0);
+                let of = inventory.map(|inventory| inventory.members.clone()).unwrap_or_default();
+                inspect(context, key, policy, (*revision, of));
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
@@ -132,17 +134,22 @@ fn look_up(
     });
 }
 
-fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, revision: u32) {
+/// `of` are the objects of a release that is gone, where the revision is 0.
+fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, (revision, of): (u32, Vec<Member>)) {
     let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
     if !context.payloads.begin(&release, revision) {
         return;
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match read_payload(&context, &release, revision).await {
+        let read = match revision {
+            0 => leaving(&context, of).await.map(|members| (Payload::left(members), 0)),
+            _ => read_payload(&context, &release, revision).await,
+        };
+        match read {
             Ok((payload, version)) => context.payloads.put(&release, payload, version),
             Err(error) => {
-                tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
+                tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
                 // A record that is gone is so for the index too in a moment.
                 let transient = error.is_transient() || matches!(error, ClusterError::NotFound(_));
                 context.payloads.fail(&release, revision, (&error, transient), context.clock.now());

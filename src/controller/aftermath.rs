@@ -1,6 +1,6 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use futures::{TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 
 use super::{Context, leftovers::is_of, operate::Attempt, persistently, verdicts};
 use crate::{
@@ -139,6 +139,20 @@ async fn left_over(context: &Context, release: &ReleaseKey, members: &[Member]) 
         }
     }
     left
+}
+
+/// Those of the objects that are deleted and still there. Somebody else removed the release, or nobody heard the end of
+/// ours: what merely is there may be kept, or another's by now, and is not waited for.
+pub(super) async fn leaving(context: &Context, members: Vec<Member>) -> Result<Vec<Member>, ClusterError> {
+    let looks = stream::iter(members).map(|member| async move {
+        match persistently(|| context.requests.read_member(&member)).await {
+            Ok(object) => Ok(object.filter(is_leaving).map(|_| member)),
+            Err(error) if error.is_transient() => Err(error),
+            // As after a removal of ours: it must not hold the release for ever.
+            Err(_) => Ok(None),
+        }
+    });
+    looks.buffered(READS_AT_ONCE).try_filter_map(|found| ready(Ok(found))).try_collect().await
 }
 
 fn is_leaving(object: &serde_json::Value) -> bool {

@@ -7,8 +7,8 @@ use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
-        policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Payload, Policy, RecordStatus,
+        Records, Snapshot, Spec, Unread, View, policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -61,15 +61,10 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     {
         return Gathered::NotYet;
     }
-    let payload = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        let seen = context.records.version(&policy.key(), newest);
-        context.payloads.get(&policy.key(), seen).filter(|payload| payload.revision == newest)
-    });
-    let unread = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        context.payloads.unread(&policy.key(), newest)
-    });
+    let (payload, unread) = match (&policy, records.is()) {
+        (Some(policy), Some(records)) => read(context, &policy.key(), records),
+        (Some(_) | None, _) => (None, None),
+    };
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -88,6 +83,19 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         memory,
     };
     Gathered::Snapshot(Box::new(snapshot), desired)
+}
+
+/// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not known.
+fn read(context: &Context, release: &ReleaseKey, records: &Records) -> (Option<Payload>, Option<Unread>) {
+    let newest = records.newest();
+    let gone = newest.is_none_or(|newest| newest.status == RecordStatus::Uninstalled);
+    let newest = newest.map(|newest| newest.revision);
+    let seen = newest.and_then(|newest| context.records.version(release, newest));
+    let tells = |revision: u32| Some(revision) == newest || (gone && revision == 0);
+    let payload = context.payloads.get(release, seen).filter(|payload| tells(payload.revision));
+    let left = || context.payloads.unread(release, 0).filter(|_| gone);
+    let unread = newest.and_then(|newest| context.payloads.unread(release, newest)).or_else(left);
+    (payload, unread)
 }
 
 pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {

@@ -160,6 +160,7 @@ impl Quarantined {
 /// The members of one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
+    /// 0 where these are what is left of a release that is gone.
     pub revision: u32,
     /// False when there are more members than are kept.
     pub complete: bool,

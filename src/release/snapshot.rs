@@ -29,7 +29,8 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Vec<Box<str>>>,
     pub records: View<Records>,
-    /// What the payload of the newest record told, if it was read.
+    /// What the payload of the newest record told, if it was read. Of revision 0, where the release is gone: what a look
+    /// at its objects told.
     #[serde(default)]
     pub payload: Option<Payload>,
     /// Why it could not be read so far.
@@ -222,6 +223,11 @@ pub struct Unread {
 }
 
 impl Payload {
+    /// What is left of a release that is gone: no record tells of it.
+    pub fn left(members: Vec<Member>) -> Self {
+        Self { action: ForeignAction::Upgrade, members, ..Self::unreadable(0) }
+    }
+
     /// Of a record that cannot be read.
     pub fn unreadable(revision: u32) -> Self {
         Self {

@@ -162,7 +162,6 @@ fn removed(draft: &mut Draft<'_>) {
     });
     if let Some(there) = draft.memory.deployed.take().or(bad) {
         draft.tell(OperationKind::Uninstall, there, now);
-        draft.memory.inventory = None;
         // Revisions may begin anew, so a number that was told of means nothing any more.
         draft.memory.handled.foreign = None;
         draft.notes.push(Note::ManualUninstall);

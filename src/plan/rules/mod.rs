@@ -8,6 +8,7 @@ mod dependency;
 mod deploy;
 mod foreign;
 mod inputs;
+mod leaving;
 mod leftovers;
 mod outcome;
 mod remediation;
@@ -97,6 +98,12 @@ pub const RULES: &[Rule] = &[
         situation: "the newest revision was not made by this object",
         action: "a release that is not ours and is not to be adopted is refused; a rollback by hand is respected; an upgrade or uninstall by hand is undone; a living process is waited for, and the record of a dead one unlocked",
         decide: foreign::decide,
+    },
+    Rule {
+        name: "leaving",
+        situation: "the release is gone, whoever removed it, and objects of it may still be on their way out",
+        action: "look which are, and wait until they are gone: helm would take them for its own, and they would vanish",
+        decide: leaving::decide,
     },
     Rule {
         name: "interrupted",

@@ -147,6 +147,10 @@ pub(super) struct World {
     /// The highest number that was given.
     pub(super) counter: u32,
     pub(super) live: Option<Colour>,
+    /// Something outside holds what helm deletes, for a while.
+    pub(super) held: bool,
+    /// The objects are deleted and still there.
+    pub(super) leaving: bool,
     pub(super) live_since: Option<Timestamp>,
     pub(super) health: BTreeMap<Colour, Sick>,
     pub(super) script: VecDeque<Run>,
@@ -204,6 +208,8 @@ impl World {
             revisions: Vec::new(),
             counter: 0,
             live: None,
+            held: false,
+            leaving: false,
             live_since: Some(start),
             health: BTreeMap::new(),
             script: VecDeque::new(),
@@ -267,15 +273,22 @@ impl World {
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
             unread: None,
-            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
+            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest || payload.revision == 0),
             health: HealthView {
                 health,
                 live_since: self.live_since,
-                present: if self.live.is_some() { vec![member()] } else { Vec::new() },
+                present: self.present(),
             },
             flight: self.flight.clone(),
             memory: self.memory.clone(),
         }
+    }
+
+    /// Of the objects that the inventory names.
+    fn present(&self) -> Vec<Member> {
+        let there = self.live.is_some() || self.leaving;
+        let known = self.memory.inventory.iter().flat_map(|inventory| &inventory.members);
+        known.filter(|_| there).cloned().collect()
     }
 
     /// One pass: plan, check, write, act.
@@ -302,6 +315,10 @@ impl World {
             Action::AddFinalizer => self.object.finalizer = true,
             Action::RemoveFinalizer => self.gone = true,
             Action::Prepare => self.inputs = InputsView::Underway,
+            Action::Inspect { revision: 0 } => {
+                let members = if self.leaving { vec![member()] } else { Vec::new() };
+                self.payload = Some(Payload::left(members));
+            }
             Action::Inspect { revision } => {
                 let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
                 self.payload = Some(payload_of(found));
@@ -377,6 +394,10 @@ impl World {
         } else if self.running.is_some() {
             let run = self.script.pop_front().unwrap_or(Run::Good);
             self.helm_end(run);
+            moved = true;
+        } else if self.leaving && matches!(self.last, Some((Action::Idle, Because::Terminating { .. }))) {
+            // As late as can be: after everything that did not wait for it.
+            self.leaving = false;
             moved = true;
         }
         moved
