@@ -169,11 +169,14 @@ impl LiveIndex {
             // A kind that is there no more has no objects, and what may not be seen must not be waited for for ever.
             Look::Refused(_) => false,
         };
+        let missing =
+            members.iter().zip(&looks).find(|(member, look)| matches!(look, Look::Missing) && !is_there(&(member, look)));
         let present = members.iter().zip(&looks).filter(is_there).map(|(member, _)| member.clone());
         HealthView {
             health,
             live_since: state.live_since(members, &self.scope, self.started()),
             present: present.collect(),
+            missing: missing.map(|(member, _)| member.clone()),
         }
     }
 

@@ -148,7 +148,8 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
 
 fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timestamp) -> HealthView {
     let Some(inventory) = &memory.inventory else {
-        return HealthView { health: Health::Healthy, live_since: Some(context.since()), present: Vec::new() };
+        let health = Health::Healthy;
+        return HealthView { health, live_since: Some(context.since()), ..HealthView::default() };
     };
     context.live.want(release, &inventory.members, now);
     context.live.health_of(&inventory.members)

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::judgement::Judgement;
 use super::pods::PodFacts;
-use super::words::{WHY_MAX_BYTES, detailed, fragment, own};
+use super::words::{WHY_MAX_BYTES, detailed, fragment};
 use crate::release::{Fault, Health, Member, Verdict, Why};
 
 /// What is known of a member at this moment.
@@ -57,7 +57,10 @@ pub fn combine<'a>(
         (None, Some((member, Some((judgement, why))))) => {
             Health::Progressing { member: member.clone(), why: with_pod(member, judgement, why, pods) }
         }
-        (None, Some((member, None))) => Health::Progressing { member: member.clone(), why: own("does not exist") },
+        // helm ends well only with all of its objects made: somebody else took it away since.
+        (None, Some((member, None))) => {
+            Health::Progressing { member: member.clone(), why: Why::outside("does not exist") }
+        }
         (None, None) => Health::Healthy,
     }
 }

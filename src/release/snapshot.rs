@@ -253,6 +253,9 @@ pub struct HealthView {
     /// Members that are there, or that may be because nobody has looked.
     #[serde(default)]
     pub present: Vec<Member>,
+    /// The first member that does not exist, and has not gone as it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Member>,
 }
 
 impl Default for HealthView {
@@ -261,6 +264,7 @@ impl Default for HealthView {
             health: Health::Unknown { why: "nothing was looked at yet".into() },
             live_since: None,
             present: Vec::new(),
+            missing: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    process::{Cut, Process, error},
+    process::{Cut, Process, Who, error},
     records::{Phase, Record, history, prune},
     scenario::{Behaviour, Test},
     workloads,
@@ -38,6 +38,10 @@ pub async fn execute(process: &mut Process, command: &Command, wait: Option<Dura
     process.work(50, 600).await?;
     match command {
         Command::Install { version, config, labels, replace } => {
+            // Whoever removes a release and makes it anew by hand looks whether it is gone.
+            while process.who == Who::Stranger && workloads::leaving(&process.world, &process.release).is_some() {
+                process.wait(Duration::from_secs(1)).await?;
+            }
             let first = new_install(process, version, config, labels, *replace)?;
             deploy(process, first, None, "pending-install", 0, wait).await
         }
@@ -176,6 +180,9 @@ async fn body(
     wait: Option<Duration>,
 ) -> Result<(), Cut> {
     let behaviour = process.world.settings.behaviour(&next.version);
+    if current.is_none() {
+        crate::ledger::installs(&process.world, &process.release, process.who);
+    }
     if next.hooks {
         process.work(500, 4000).await?;
         if behaviour == Behaviour::HookFails {

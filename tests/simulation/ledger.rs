@@ -16,6 +16,7 @@ use crate::{
     oracle::adopts,
     process::{Cut, Who},
     records::{Record, history},
+    workloads,
     world::{Kind, Name, Object, State, World},
 };
 
@@ -144,6 +145,16 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
             }
         }
         Command::Install { .. } | Command::Upgrade { .. } | Command::Test { .. } => {}
+    }
+}
+
+/// An install is about to put objects into the cluster.
+pub fn installs(world: &World, release: &Name, who: Who) {
+    // A claimant knows nothing of what the one before it has left.
+    let contested = world.settings.objects.iter().filter(|object| object.release == *release).count() > 1;
+    let tangled = world.lock().ledger.tangled.contains(release);
+    if let (Who::Operator(_), Some(object), false) = (who, workloads::leaving(world, release), contested || tangled) {
+        world.wrong(format_args!("an install takes {object} for its own, which is on its way out"));
     }
 }
 

@@ -68,7 +68,7 @@ fn health_follows_the_order_of_verdicts_and_of_members() {
         (&[][..], "healthy"),
         (&[good, good, good], "healthy"),
         (&[good, slow, MemberView::Missing], "Thing b progressing (outside): slow"),
-        (&[good, MemberView::Missing, slow], "Thing b progressing (own): does not exist"),
+        (&[good, MemberView::Missing, slow], "Thing b progressing (outside): does not exist"),
         (&[slow, MemberView::Pending, MemberView::Refused("x")], "unknown: Thing b has not been seen yet"),
         (
             &[slow, MemberView::Refused("things is forbidden"), MemberView::Pending],

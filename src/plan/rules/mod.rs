@@ -150,7 +150,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "settled",
         situation: "the desired digest is deployed",
-        action: "mark it when it is good; say so when it is not; run tests again that failed; do nothing else",
+        action: "mark it when it is good; say so when it is not; run tests again that failed; where it never was good and an object that helm made is gone, have helm make it again; do nothing else",
         decide: settled::decide,
     },
     Rule {

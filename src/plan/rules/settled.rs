@@ -87,6 +87,9 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             if first && reinstalls(draft) {
                 return Some(reinstall(draft, kind, label, why));
             }
+            if let Some(again) = complete(draft, newest, kind, (&label, &why)) {
+                return Some(again);
+            }
             let next = if draft.memory.quarantine_of(newest.digest.as_ref()?).is_some() {
                 Next::Quarantined
             } else {
@@ -95,6 +98,39 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             Decision::idle(Because::AttemptFailed { kind, label, why, next })
         }
     }
+}
+
+/// An object that helm made is gone, and the revision never was good. Nobody else makes it again, so that to watch would
+/// be to wait for ever, also for others that are not ready for want of it. An upgrade to the same digest makes what is
+/// missing and leaves the rest as it is (helm 3.22 and 4.3 look for each object and create those that they do not find);
+/// an install is refused while a revision is deployed. Each try is an attempt like any other, with its delay before the
+/// next. That something vanishes is not the version's own fault, so it is tried for as long as it does; only where
+/// something else fails as well do the attempts come to an end.
+///
+/// The index alone says that it is gone: what is there and has lost helm's label is missed too, and comes back the same
+/// way. Of a revision that was good once, what somebody deletes is left to the detection of drift.
+fn complete(
+    draft: &mut Draft<'_>,
+    newest: &Record,
+    kind: OperationKind,
+    (label, why): (&str, &str),
+) -> Option<Decision> {
+    let quarantined = newest.digest.as_ref().is_some_and(|digest| draft.memory.quarantine_of(digest).is_some());
+    if draft.snapshot.health.missing.is_none() || quarantined {
+        return None;
+    }
+    let failed = |next| Because::AttemptFailed { kind, label: label.into(), why: why.into(), next };
+    if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
+        return Decision::until(failed(Next::RetryAt(until)), until);
+    }
+    if let Some(held) = super::dependency::decide(draft) {
+        return Some(held);
+    }
+    let mut decision = draft.launch(OperationKind::Upgrade, Cause::Retry, Priority::Retry, None);
+    if decision.because == Because::Queued {
+        decision.because = failed(Next::RetryAt(draft.now()));
+    }
+    Some(decision)
 }
 
 fn reinstalls(draft: &Draft<'_>) -> bool {

@@ -151,6 +151,9 @@ pub(super) struct World {
     pub(super) held: bool,
     /// The objects are deleted and still there.
     pub(super) leaving: bool,
+    /// So many runs of helm lose an object right after they made it.
+    pub(super) vanishing: u32,
+    pub(super) vanished: bool,
     pub(super) live_since: Option<Timestamp>,
     pub(super) health: BTreeMap<Colour, Sick>,
     pub(super) script: VecDeque<Run>,
@@ -210,6 +213,8 @@ impl World {
             live: None,
             held: false,
             leaving: false,
+            vanishing: 0,
+            vanished: false,
             live_since: Some(start),
             health: BTreeMap::new(),
             script: VecDeque::new(),
@@ -246,6 +251,9 @@ impl World {
         let wanted = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
         let health = match self.live.map(|live| self.health.get(live)) {
             _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
+            Some(_) if self.vanished => {
+                Health::Progressing { member: member(), why: Why::outside("does not exist") }
+            }
             None if wanted => {
                 Health::Progressing { member: member(), why: Why { fault: Fault::Own, text: "is missing".into() } }
             }
@@ -278,6 +286,7 @@ impl World {
                 health,
                 live_since: self.live_since,
                 present: self.present(),
+                missing: Some(member()).filter(|_| self.vanished),
             },
             flight: self.flight.clone(),
             memory: self.memory.clone(),

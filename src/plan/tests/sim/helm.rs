@@ -36,6 +36,8 @@ impl World {
             }
             Stage::Pending if operation.kind != OperationKind::Uninstall => {
                 self.live = self.newest().map(|newest| newest.colour);
+                self.vanished = self.vanishing > 0;
+                self.vanishing = self.vanishing.saturating_sub(1);
                 self.supersede(&operation);
                 Stage::Superseding
             }
