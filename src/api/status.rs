@@ -267,6 +267,9 @@ pub struct InventoryObject {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     pub name: String,
+    /// The cluster removes it when it is done: a Job with ttlSecondsAfterFinished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_lived: bool,
 }
 
 /// What a run of the chart's tests came to.

@@ -128,7 +128,7 @@ impl LiveIndex {
     pub fn look(&self, member: &Member) -> MemberLook {
         match locked(&self.state).view(member, &self.scope) {
             Look::Judged { judgement, .. } => MemberLook::Is(judgement.clone()),
-            Look::Missing => MemberLook::Missing,
+            Look::Missing | Look::Done => MemberLook::Missing,
             Look::Pending => MemberLook::Pending,
             Look::Refused(why) => MemberLook::Refused(why),
         }
@@ -151,11 +151,16 @@ impl LiveIndex {
         locked(&self.state).live_since(members, &self.scope, self.started())
     }
 
-    /// The health of a release, from its members and the pods that are watched at this moment.
-    pub fn health_of(&self, members: &[Member]) -> HealthView {
+    /// The health of a release, from its members and the pods that are watched at this moment. What is not there and
+    /// may be gone counts as done, unless it was seen last in another state.
+    pub fn health_of(&self, members: &[Member], may_be_gone: impl Fn(&Member) -> bool) -> HealthView {
         let state = locked(&self.state);
         let pods = locked(&self.pods);
-        let looks: Vec<Look<'_>> = members.iter().map(|member| state.view(member, &self.scope)).collect();
+        let look = |member: &Member| match state.view(member, &self.scope) {
+            Look::Missing if may_be_gone(member) => Look::Done,
+            look => look,
+        };
+        let looks: Vec<Look<'_>> = members.iter().map(look).collect();
         let views = members.iter().zip(looks.iter().map(Look::as_member_view));
         let mut namespaces: Vec<&str> = members.iter().map(|member| &*member.namespace).collect();
         namespaces.sort_unstable();
@@ -163,6 +168,7 @@ impl LiveIndex {
         let health = combine(views, namespaces.into_iter().flat_map(|namespace| pods.facts(namespace)));
         let is_there = |(member, look): &(&Member, &Look<'_>)| match look {
             Look::Judged { there, .. } => *there,
+            Look::Done => false,
             Look::Missing => !state.is_live(member, &self.scope),
             // What is not in view is not known to be gone.
             Look::Pending => true,
@@ -196,6 +202,8 @@ enum Look<'a> {
     Pending,
     Refused(Box<str>),
     Missing,
+    /// Not there, as is its way.
+    Done,
     /// `there` is false for what has done its work and went.
     Judged {
         judgement: &'a Judgement,
@@ -209,6 +217,7 @@ impl Look<'_> {
             Self::Pending => MemberView::Pending,
             Self::Refused(why) => MemberView::Refused(why),
             Self::Missing => MemberView::Missing,
+            Self::Done => MemberView::Done,
             Self::Judged { judgement, .. } => MemberView::Judged(judgement),
         }
     }

@@ -30,7 +30,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         records: None,
         payload: None,
         awaited: None,
-        left_over: Vec::new(),
+        left_over: None,
         definitions: Box::default(),
         tests: None,
     };
@@ -39,7 +39,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         if let Some(newest) = records.as_ref().and_then(Records::newest) {
             why_refused(context, &release, newest.revision).await;
         }
-        let left_over = left_over(context, &release, &attempt.members).await;
+        let left_over = left_over(context, &release, &attempt.members).await.ok();
         return Outcome { records, left_over, ..outcome };
     }
     // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
@@ -69,7 +69,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     // Without its objects as they are now, the revision is not to be judged: the planner asks for them again.
     let seen = observe(context, &release, &payload.members).await.is_ok();
     let late = seen && ran_out_of_time(&outcome.ended);
-    let awaited = late.then(|| awaited(context, &written, &payload.members).map(Box::new)).flatten();
+    let awaited = late.then(|| awaited(context, &written, &payload).map(Box::new)).flatten();
     let payload = seen.then_some(payload);
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
@@ -97,17 +97,17 @@ fn ran_out_of_time(ended: &Ended) -> bool {
 
 /// What a run whose time ran out waited for, if that was the release: a hook, by the record, or the objects. Where an
 /// object is not there at all helm has not come to wait for any.
-fn awaited(context: &Context, written: &RecordData, members: &[Member]) -> Option<Why> {
+fn awaited(context: &Context, written: &RecordData, payload: &Payload) -> Option<Why> {
     let decoded = helm::decode(&written.bytes).ok()?;
     let begun = |hook: &&Hook| !hook.is_test() && matches!(hook.phase, HookPhase::Running | HookPhase::Failed);
     if let Some(hook) = decoded.hooks.iter().find(begun) {
         return Some(Why::own(format!("hook {} {} did not end", hook.kind, hook.name)));
     }
-    let view = context.live.health_of(members);
+    let view = context.live.health_of(&payload.members, |member| payload.short_lived.contains(member));
     let told = |member: &Member, why: &Why| Why { fault: why.fault, text: format!("{member}: {}", why.text).into() };
     match &view.health {
         Health::Failed { member, why } => Some(told(member, why)),
-        Health::Progressing { member, why } if view.present.len() == members.len() => Some(told(member, why)),
+        Health::Progressing { member, why } if view.missing.is_none() => Some(told(member, why)),
         Health::Progressing { .. } | Health::Healthy | Health::Unknown { .. } => None,
     }
 }
@@ -127,18 +127,23 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
 /// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
 /// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
 /// (from 4.3 on, with exit code 0), and would be waited for for ever.
-async fn left_over(context: &Context, release: &ReleaseKey, members: &[Member]) -> Vec<Member> {
+async fn left_over(
+    context: &Context,
+    release: &ReleaseKey,
+    members: &[Member],
+) -> Result<Vec<Member>, ClusterError> {
     let mut left = Vec::new();
     for member in members {
-        match context.requests.read_member(member).await {
+        match persistently(|| context.requests.read_member(member)).await {
             Ok(Some(object)) if !keeps(&object) && (is_of(&object, release) || is_leaving(&object)) => {
                 left.push(member.clone());
             }
-            // What cannot be read is not known to be there: it must not hold the object for ever.
+            Err(error) if error.is_transient() => return Err(error),
+            // What may not be read is not known to be there: it must not hold the object for ever.
             Ok(_) | Err(_) => {}
         }
     }
-    left
+    Ok(left)
 }
 
 /// Those of the objects that are deleted and still there. Somebody else removed the release, or nobody heard the end of
@@ -240,10 +245,12 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
             return Payload::unreadable(revision);
         }
     };
-    let mut members = Vec::with_capacity(objects.len());
+    let (mut members, mut short_lived) = (Vec::with_capacity(objects.len()), Vec::new());
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await;
-        members.push(object.member(namespaced, &release.namespace));
+        let member = object.member(namespaced, &release.namespace);
+        short_lived.extend(object.short_lived.then(|| member.clone()));
+        members.push(member);
     }
     // The inventory has no room for all of them: what can be bad is judged before what cannot.
     if members.len() > INVENTORY_MAX {
@@ -256,6 +263,7 @@ async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record:
         version: decoded.chart_version.clone(),
         app_version: decoded.app_version.clone(),
         members,
+        short_lived,
         comparison: None,
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
             let release = policy.key();
             let records = context.records.look(&release);
             let claim = claim(context, object, &release, records.is());
-            (records, claim, health(context, &release, &memory, now))
+            let health = health(context, &release, (&memory, records.is()), now);
+            (records, claim, health)
         }
         None => (View::Pending, Claim::Ours, HealthView::default()),
     };
@@ -146,13 +147,18 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
     }
 }
 
-fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timestamp) -> HealthView {
+fn health(
+    context: &Context,
+    release: &ReleaseKey,
+    (memory, records): (&Memory, Option<&Records>),
+    now: Timestamp,
+) -> HealthView {
     let Some(inventory) = &memory.inventory else {
         let health = Health::Healthy;
         return HealthView { health, live_since: Some(context.since()), ..HealthView::default() };
     };
     context.live.want(release, &inventory.members, now);
-    context.live.health_of(&inventory.members)
+    context.live.health_of(&inventory.members, |member| memory.may_be_gone(member, records))
 }
 
 /// References whose versions decide whether the inputs have to be looked up again.

@@ -13,6 +13,8 @@ pub enum MemberView<'a> {
     Judged(&'a Judgement),
     /// Known not to exist.
     Missing,
+    /// Known not to exist any more, having done its work.
+    Done,
     /// The first complete view of its kind has not arrived.
     Pending,
     /// Its kind may not be watched, and why.
@@ -41,6 +43,7 @@ pub fn combine<'a>(
                     progressing.get_or_insert((member, Some((judgement, why))));
                 }
             },
+            MemberView::Done => {}
             MemberView::Missing => {
                 progressing.get_or_insert((member, None));
             }

@@ -266,7 +266,7 @@ impl<'a> Draft<'a> {
         match &self.snapshot.payload {
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {
-                self.memory.inventory = Some(Inventory::new(revision, payload.members.clone()));
+                self.memory.inventory = Some(Inventory::of(payload));
                 Decision::until(because, self.now())
             }
             _ => self.inspect(revision, because),

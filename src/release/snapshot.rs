@@ -186,6 +186,9 @@ pub struct Payload {
     pub app_version: Box<str>,
     #[serde(default)]
     pub members: Vec<Member>,
+    /// Those of them that the cluster removes when they are done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub short_lived: Vec<Member>,
     /// Where somebody else's revision is to be adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Box<Comparison>>,
@@ -237,6 +240,7 @@ impl Payload {
             version: "".into(),
             app_version: "".into(),
             members: Vec::new(),
+            short_lived: Vec::new(),
             comparison: None,
         }
     }

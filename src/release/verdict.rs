@@ -45,6 +45,7 @@ impl From<Member> for api::InventoryObject {
             kind: member.kind.into(),
             namespace: member.namespace.into(),
             name: member.name.into(),
+            short_lived: false,
         }
     }
 }

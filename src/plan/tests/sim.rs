@@ -69,6 +69,7 @@ fn payload_of(revision: &Revision) -> Payload {
         version: inputs(revision.colour).version,
         app_version: revision.colour.into(),
         members: vec![member()],
+        short_lived: Vec::new(),
         comparison: None,
     }
 }

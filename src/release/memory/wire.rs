@@ -64,6 +64,7 @@ impl From<HelmReleaseStatus> for Memory {
             inventory: status.inventory.map(|i| Inventory {
                 revision: i.revision,
                 complete: i.complete,
+                short_lived: i.objects.iter().filter(|one| one.short_lived).cloned().map(Member::from).collect(),
                 members: i.objects.into_iter().map(Member::from).collect(),
             }),
             tested: status.tested.map(Tested::from),
@@ -166,7 +167,14 @@ impl From<Memory> for HelmReleaseStatus {
             inventory: inventory.map(|i| api::Inventory {
                 revision: i.revision,
                 complete: i.complete,
-                objects: i.members.into_iter().map(Into::into).collect(),
+                objects: i
+                    .members
+                    .into_iter()
+                    .map(|member| {
+                        let short_lived = i.short_lived.contains(&member);
+                        api::InventoryObject { short_lived, ..member.into() }
+                    })
+                    .collect(),
             }),
             tested: tested.map(Into::into),
             history: history.into_iter().map(Into::into).collect(),

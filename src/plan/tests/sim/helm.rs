@@ -182,7 +182,7 @@ impl World {
             records: Some(self.records()),
             payload: self.newest().map(|newest| Box::new(payload_of(newest))),
             awaited: None,
-            left_over: if self.leaving { vec![member()] } else { Vec::new() },
+            left_over: Some(if self.leaving { vec![member()] } else { Vec::new() }),
             definitions: Box::default(),
             tests,
         });
