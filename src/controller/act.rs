@@ -15,8 +15,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Member, Operation, OperationKind, OwnerId,
-        Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
+        Adopt, Deployed, Desired, Inventory, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED, Operation, OperationKind,
+        OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Spec, View,
     },
     types::ObjectKey,
 };
@@ -64,9 +64,7 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                let inventory = plan.memory.inventory.as_ref().filter(|_| *revision == 0);
-                let of = inventory.map(|inventory| inventory.members.clone()).unwrap_or_default();
-                inspect(context, key, policy, (*revision, of));
+                inspect(context, key, policy, (*revision, plan.memory.inventory.as_ref()));
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
@@ -134,8 +132,9 @@ fn look_up(
     });
 }
 
-/// `of` are the objects of a release that is gone, where the revision is 0.
-fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, (revision, of): (u32, Vec<Member>)) {
+/// With revision 0 the release is gone, and what is looked at are the objects of the inventory.
+fn inspect(context: &Arc<Context>, key: &ObjectKey, policy: &Policy, (revision, inventory): (u32, Option<&Inventory>)) {
+    let of = inventory.filter(|_| revision == 0).map(|inventory| inventory.members.clone()).unwrap_or_default();
     let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
     if !context.payloads.begin(&release, revision) {
         return;
