@@ -146,7 +146,7 @@ impl LiveIndex {
         self.wakes.wake_all(wakes);
     }
 
-    /// Since when all kinds of these members are seen live; `None` while one is not.
+    /// Since when all kinds of these members that may be watched are seen live; `None` while one is not.
     pub fn live_since(&self, members: &[Member]) -> Option<Timestamp> {
         locked(&self.state).live_since(members, &self.scope, self.started())
     }
@@ -175,8 +175,10 @@ impl LiveIndex {
             // A kind that is there no more has no objects, and what may not be seen must not be waited for for ever.
             Look::Refused(_) => false,
         };
-        let missing =
-            members.iter().zip(&looks).find(|(member, look)| matches!(look, Look::Missing) && !is_there(&(member, look)));
+        let missing = members
+            .iter()
+            .zip(&looks)
+            .find(|(member, look)| matches!(look, Look::Missing) && !is_there(&(member, look)));
         let present = members.iter().zip(&looks).filter(is_there).map(|(member, _)| member.clone());
         HealthView {
             health,
@@ -236,6 +238,10 @@ impl State {
     fn live_since(&self, members: &[Member], scope: &Scope, started: Timestamp) -> Option<Timestamp> {
         members.iter().try_fold(started, |latest, member| {
             let kind = self.kinds.get(&member.api_version, &member.kind)?;
+            // What may not be watched is judged by nobody, and holds up no verdict on the others.
+            if matches!(kind.look(member, scope), Look::Refused(_)) {
+                return Some(latest);
+            }
             kind.since(member, scope).map(|since| since.max(latest))
         })
     }

@@ -232,10 +232,14 @@ metadata: {generateName: f-}
     #[test]
     fn only_a_job_with_a_time_to_live_is_short_lived() {
         let job = |spec: &str| format!("apiVersion: batch/v1\nkind: Job\nmetadata: {{name: a}}\n{spec}\n");
-        for spec in ["spec: {backoffLimit: 1, ttlSecondsAfterFinished: 0}", "spec:\n  1: x\n  ttlSecondsAfterFinished: 60"] {
+        for spec in
+            ["spec: {backoffLimit: 1, ttlSecondsAfterFinished: 0}", "spec:\n  1: x\n  ttlSecondsAfterFinished: 60"]
+        {
             assert_eq!(shown(&job(spec)), ["batch/v1 Job -/a short-lived"], "{spec}");
         }
-        for spec in ["", "spec:", "spec: {ttlSecondsAfterFinished: }", "spec: [1, {a: b}]", "spec: text", "spec: {1: 2}"] {
+        for spec in
+            ["", "spec:", "spec: {ttlSecondsAfterFinished: }", "spec: [1, {a: b}]", "spec: text", "spec: {1: 2}"]
+        {
             assert_eq!(shown(&job(spec)), ["batch/v1 Job -/a"], "{spec}");
         }
         let other = job("spec: {ttlSecondsAfterFinished: 60}").replace("batch/v1", "example.com/v1");

@@ -331,6 +331,17 @@ impl<'a> Draft<'a> {
         last.map_or_else(|| "the reason is not known any more".into(), |last| last.message.as_str().into())
     }
 
+    /// Why nothing can be said of the objects: they are not in view yet, or some may not be watched.
+    pub(super) fn unseen(&self) -> Because {
+        match self.health() {
+            Health::Unknown { why, refused: true } => Because::ViewRefused { view: View::Members, why: why.clone() },
+            Health::Unknown { refused: false, .. }
+            | Health::Progressing { .. }
+            | Health::Healthy
+            | Health::Failed { .. } => Because::ViewPending(View::Members),
+        }
+    }
+
     pub(super) fn health(&self) -> &'a Health {
         &self.snapshot.health.health
     }

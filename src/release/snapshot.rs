@@ -251,7 +251,8 @@ impl Payload {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HealthView {
     pub health: Health,
-    /// Since when all views that the judgement needs are live; `None` while one is not.
+    /// Since when all views that the judgement needs are live; `None` while one is not. What may not be watched is not
+    /// counted among them.
     #[serde(default)]
     pub live_since: Option<Timestamp>,
     /// Members that are there, or that may be because nobody has looked.
@@ -265,7 +266,7 @@ pub struct HealthView {
 impl Default for HealthView {
     fn default() -> Self {
         Self {
-            health: Health::Unknown { why: "nothing was looked at yet".into() },
+            health: Health::Unknown { why: "nothing was looked at yet".into(), refused: false },
             live_since: None,
             present: Vec::new(),
             missing: None,

@@ -224,8 +224,9 @@ fn refused_kind_is_said_and_leaves_the_others_alone() {
     assert_eq!(index.look(&job), MemberLook::Refused("may not list jobs".into()));
     assert_eq!(index.look(&a), is(Verdict::Healthy));
     let view = index.health_of(&members, |_| false);
-    assert!(matches!(view.health, Health::Unknown { why } if why.contains("may not list jobs")));
-    assert_eq!((view.live_since, view.present), (None, vec![a]));
+    assert!(matches!(view.health, Health::Unknown { why, refused: true } if why.contains("may not list jobs")));
+    assert!(view.live_since.is_some(), "those that can be seen are judged");
+    assert_eq!(view.present, [a]);
 }
 
 #[test]

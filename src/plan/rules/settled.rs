@@ -3,7 +3,7 @@
 use super::testing;
 use crate::{
     plan::{
-        Action, Because, Next, Priority, View as Which, Wake,
+        Action, Because, Next, Priority, Wake,
         draft::{Decision, Draft},
     },
     release::{Cause, Health, HistoryResult, Inputs, InstallFailure, OperationKind, Record, RecordStatus},
@@ -75,7 +75,7 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
         }
         Health::Healthy if testing::are_due(draft, newest.revision) => testing::again(draft, newest, label),
         Health::Healthy => Some(draft.accept(newest.revision, None)),
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Unknown { .. } => Decision::idle(draft.unseen()),
         Health::Failed { member, why } | Health::Progressing { member, why } if newest.is_adopted() => {
             Decision::idle(Because::Unhealthy { label, member: member.clone(), why: why.clone() })
         }
@@ -167,7 +167,7 @@ fn reinstall(draft: &mut Draft<'_>, kind: OperationKind, label: Box<str>, why: B
 fn state(draft: &Draft<'_>, revision: u32, label: Box<str>) -> Because {
     match draft.health() {
         Health::Healthy => Because::Good { revision, label },
-        Health::Unknown { .. } => Because::ViewPending(Which::Members),
+        Health::Unknown { .. } => draft.unseen(),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             Because::Unhealthy { label, member: member.clone(), why: why.clone() }
         }

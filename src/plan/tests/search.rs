@@ -135,7 +135,14 @@ fn key(world: &World) -> u64 {
     let marks: Vec<_> = world.revisions.iter().map(|r| (r.record.stamp, r.record.verified)).collect();
     let history: Vec<_> = memory.history.iter().map(|h| (h.revision, h.action, h.result)).collect();
     (until, due, records, marks, history, memory.failures.own, memory.failures.rollbacks).hash(&mut hash);
-    let outside = (world.want, world.live, world.leaving, &world.health, &world.running.as_ref().map(|r| r.1), &world.object.retry);
+    let outside = (
+        world.want,
+        world.live,
+        world.leaving,
+        &world.health,
+        &world.running.as_ref().map(|r| r.1),
+        &world.object.retry,
+    );
     format!("{outside:?}").hash(&mut hash);
     let board = match &world.flight {
         crate::release::Flight::Idle => 0,

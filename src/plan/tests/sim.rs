@@ -251,10 +251,8 @@ impl World {
     pub(super) fn snapshot(&self) -> Snapshot {
         let wanted = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
         let health = match self.live.map(|live| self.health.get(live)) {
-            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
-            Some(_) if self.vanished => {
-                Health::Progressing { member: member(), why: Why::outside("does not exist") }
-            }
+            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into(), refused: false },
+            Some(_) if self.vanished => Health::Progressing { member: member(), why: Why::outside("does not exist") },
             None if wanted => {
                 Health::Progressing { member: member(), why: Why { fault: Fault::Own, text: "is missing".into() } }
             }

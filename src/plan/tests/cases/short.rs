@@ -111,6 +111,7 @@ fn health(value: &mut Value) {
         "healthy" => json!("Healthy"),
         "progressing" | "missing" => json!({"Progressing": bad}),
         "failed" => json!({"Failed": bad}),
+        "refused" => json!({"Unknown": {"why": "may not list jobs", "refused": true}}),
         _ => json!({"Unknown": {"why": "no view"}}),
     };
     *value = json!({"health": health, "liveSince": "-10m", "present": [member()], "missing": missing});
