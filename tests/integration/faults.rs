@@ -1,6 +1,6 @@
 //! Answers of the API server that are no good, to the operator and to helm.
 
-mod answers;
+pub(crate) mod answers;
 pub(crate) mod hang;
 pub(crate) mod helm;
 pub(crate) mod lists;
