@@ -168,12 +168,11 @@ impl LiveIndex {
         let health = combine(views, namespaces.into_iter().flat_map(|namespace| pods.facts(namespace)));
         let is_there = |(member, look): &(&Member, &Look<'_>)| match look {
             Look::Judged { there, .. } => *there,
-            Look::Done => false,
             Look::Missing => !state.is_live(member, &self.scope),
             // What is not in view is not known to be gone.
             Look::Pending => true,
             // A kind that is there no more has no objects, and what may not be seen must not be waited for for ever.
-            Look::Refused(_) => false,
+            Look::Refused(_) | Look::Done => false,
         };
         let missing = members
             .iter()

@@ -107,7 +107,9 @@ fn with_a_network_policy(version: &str) -> Chart {
 }
 
 fn kind_that_may_not_be_watched_is_named_and_the_others_are_judged(s: &Scenario<'_>) {
-    ["1.8.0", "1.9.0"].iter().for_each(|version| s.repository.publish(&with_a_network_policy(version)));
+    for version in ["1.8.0", "1.9.0"] {
+        s.repository.publish(&with_a_network_policy(version));
+    }
     let of_the_operator =
         |info: &RequestInfo| info.resource == "networkpolicies" && !info.user_agent.starts_with("Helm/");
     let message = "networkpolicies.networking.k8s.io is forbidden: User \"operator\" cannot list it";

@@ -293,6 +293,7 @@ async fn uninstall(process: &mut Process) -> Result<(), Cut> {
     let last = last.clone();
     way_back_hooks(process, &last, "pre-delete").await?;
     process.work(50, 300).await?;
+    crate::ledger::removes(&world, &release, &last);
     workloads::remove(&world, &release, &last);
     process.work(50, 300).await?;
     for record in &records {

@@ -8,6 +8,7 @@ use crate::{
     release::{Cause, HistoryResult, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "a rule like the others, and the last: it always has an answer")]
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let failed_before = draft.memory.failures.count > 0;
     let newest = draft.newest();
