@@ -250,7 +250,7 @@ pub struct Quarantined {
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {
-    /// The revision whose objects these are.
+    /// The revision whose objects these are; 0 where the release is gone and these are on their way out.
     pub revision: u32,
     /// False when there are more objects than are named here. Only these are judged.
     pub complete: bool,
@@ -267,6 +267,9 @@ pub struct InventoryObject {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     pub name: String,
+    /// The cluster removes it when it is done: a Job with ttlSecondsAfterFinished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub short_lived: bool,
 }
 
 /// What a run of the chart's tests came to.

@@ -128,7 +128,7 @@ impl LiveIndex {
     pub fn look(&self, member: &Member) -> MemberLook {
         match locked(&self.state).view(member, &self.scope) {
             Look::Judged { judgement, .. } => MemberLook::Is(judgement.clone()),
-            Look::Missing => MemberLook::Missing,
+            Look::Missing | Look::Done => MemberLook::Missing,
             Look::Pending => MemberLook::Pending,
             Look::Refused(why) => MemberLook::Refused(why),
         }
@@ -146,16 +146,21 @@ impl LiveIndex {
         self.wakes.wake_all(wakes);
     }
 
-    /// Since when all kinds of these members are seen live; `None` while one is not.
+    /// Since when all kinds of these members that may be watched are seen live; `None` while one is not.
     pub fn live_since(&self, members: &[Member]) -> Option<Timestamp> {
         locked(&self.state).live_since(members, &self.scope, self.started())
     }
 
-    /// The health of a release, from its members and the pods that are watched at this moment.
-    pub fn health_of(&self, members: &[Member]) -> HealthView {
+    /// The health of a release, from its members and the pods that are watched at this moment. What is not there and
+    /// may be gone counts as done, unless it was seen last in another state.
+    pub fn health_of(&self, members: &[Member], may_be_gone: impl Fn(&Member) -> bool) -> HealthView {
         let state = locked(&self.state);
         let pods = locked(&self.pods);
-        let looks: Vec<Look<'_>> = members.iter().map(|member| state.view(member, &self.scope)).collect();
+        let look = |member: &Member| match state.view(member, &self.scope) {
+            Look::Missing if may_be_gone(member) => Look::Done,
+            look => look,
+        };
+        let looks: Vec<Look<'_>> = members.iter().map(look).collect();
         let views = members.iter().zip(looks.iter().map(Look::as_member_view));
         let mut namespaces: Vec<&str> = members.iter().map(|member| &*member.namespace).collect();
         namespaces.sort_unstable();
@@ -167,13 +172,18 @@ impl LiveIndex {
             // What is not in view is not known to be gone.
             Look::Pending => true,
             // A kind that is there no more has no objects, and what may not be seen must not be waited for for ever.
-            Look::Refused(_) => false,
+            Look::Refused(_) | Look::Done => false,
         };
+        let missing = members
+            .iter()
+            .zip(&looks)
+            .find(|(member, look)| matches!(look, Look::Missing) && !is_there(&(member, look)));
         let present = members.iter().zip(&looks).filter(is_there).map(|(member, _)| member.clone());
         HealthView {
             health,
             live_since: state.live_since(members, &self.scope, self.started()),
             present: present.collect(),
+            missing: missing.map(|(member, _)| member.clone()),
         }
     }
 
@@ -193,6 +203,8 @@ enum Look<'a> {
     Pending,
     Refused(Box<str>),
     Missing,
+    /// Not there, as is its way.
+    Done,
     /// `there` is false for what has done its work and went.
     Judged {
         judgement: &'a Judgement,
@@ -206,6 +218,7 @@ impl Look<'_> {
             Self::Pending => MemberView::Pending,
             Self::Refused(why) => MemberView::Refused(why),
             Self::Missing => MemberView::Missing,
+            Self::Done => MemberView::Done,
             Self::Judged { judgement, .. } => MemberView::Judged(judgement),
         }
     }
@@ -224,6 +237,10 @@ impl State {
     fn live_since(&self, members: &[Member], scope: &Scope, started: Timestamp) -> Option<Timestamp> {
         members.iter().try_fold(started, |latest, member| {
             let kind = self.kinds.get(&member.api_version, &member.kind)?;
+            // What may not be watched is judged by nobody, and holds up no verdict on the others.
+            if matches!(kind.look(member, scope), Look::Refused(_)) {
+                return Some(latest);
+            }
             kind.since(member, scope).map(|since| since.max(latest))
         })
     }

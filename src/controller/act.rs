@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Context, adoption,
-    aftermath::read_payload,
+    aftermath::{leaving, read_payload},
     gather, leftovers,
     operate::{Attempt, Brake, identity, operate},
     prepare,
@@ -16,8 +16,9 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED,
-        Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy, View,
+        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, Inventory, LABEL_OWNER, LABEL_REVISION,
+        LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy,
+        View,
     },
     types::ObjectKey,
 };
@@ -63,7 +64,7 @@ pub(super) async fn act(
         }
         Action::Inspect { revision } => {
             if let Some(policy) = policy {
-                inspect(context, (key, service_account), policy, *revision)?;
+                inspect(context, (key, service_account), policy, (*revision, plan.memory.inventory.as_ref()))?;
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
@@ -134,23 +135,29 @@ fn look_up(
     });
 }
 
+/// With revision 0 the release is gone, and what is looked at are the objects of the inventory.
 fn inspect(
     context: &Arc<Context>,
     (key, service_account): (&ObjectKey, Option<&str>),
     policy: &Policy,
-    revision: u32,
+    (revision, inventory): (u32, Option<&Inventory>),
 ) -> Result<(), ClusterError> {
     let sight = Sight::of(context, key, service_account)?;
+    let of = inventory.filter(|_| revision == 0).map(|inventory| inventory.members.clone()).unwrap_or_default();
     let (context, key, release) = (Arc::clone(context), key.clone(), policy.key());
     if !context.payloads.begin(&release, revision) {
         return Ok(());
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match read_payload(&context, &sight, &release, revision).await {
+        let read = match revision {
+            0 => leaving(&sight, of).await.map(|members| (Payload::left(members), 0)),
+            _ => read_payload(&context, &sight, &release, revision).await,
+        };
+        match read {
             Ok((payload, version)) => context.payloads.put(&release, payload, version),
             Err(error) => {
-                tracing::warn!(object = %key, %release, revision, %error, "a record cannot be read");
+                tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
                 // A record that is gone is so for the index too in a moment.
                 let transient = error.is_transient() || matches!(error, ClusterError::NotFound(_));
                 context.payloads.fail(&release, revision, (&error, transient), context.clock.now());

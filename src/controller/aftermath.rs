@@ -1,6 +1,6 @@
 //! What there is after helm's end: the record that it wrote, the objects of the revision, and what an uninstall left.
 
-use futures::{TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 
 use super::{Context, leftovers::is_of, operate::Attempt, persistently, sight::Sight, verdicts};
 use crate::{
@@ -28,7 +28,7 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         records: None,
         payload: None,
         awaited: None,
-        left_over: Vec::new(),
+        left_over: None,
         definitions: Box::default(),
         tests: None,
     };
@@ -50,7 +50,7 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
         if let Some(newest) = records.as_ref().and_then(Records::newest) {
             why_refused(context, &release, newest.revision).await;
         }
-        let left_over = left_over(sight, &release, &attempt.members).await;
+        let left_over = left_over(sight, &release, &attempt.members).await.ok();
         return Outcome { records, left_over, ..outcome };
     }
     // helm writes one new record, so reading that one tells everything, and with its payload. Where it is not there,
@@ -83,7 +83,7 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
         None => None,
     };
     let late = payload.as_ref().filter(|_| ran_out_of_time(&outcome.ended));
-    let awaited = late.and_then(|payload| awaited(context, &written, &payload.members)).map(Box::new);
+    let awaited = late.and_then(|payload| awaited(context, &written, payload)).map(Box::new);
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
     }
@@ -110,17 +110,17 @@ fn ran_out_of_time(ended: &Ended) -> bool {
 
 /// What a run whose time ran out waited for, if that was the release: a hook, by the record, or the objects. Where an
 /// object is not there at all helm has not come to wait for any.
-fn awaited(context: &Context, written: &RecordData, members: &[Member]) -> Option<Why> {
+fn awaited(context: &Context, written: &RecordData, payload: &Payload) -> Option<Why> {
     let decoded = helm::decode(&written.bytes).ok()?;
     let begun = |hook: &&Hook| !hook.is_test() && matches!(hook.phase, HookPhase::Running | HookPhase::Failed);
     if let Some(hook) = decoded.hooks.iter().find(begun) {
         return Some(Why::own(format!("hook {} {} did not end", hook.kind, hook.name)));
     }
-    let view = context.live.health_of(members);
+    let view = context.live.health_of(&payload.members, |member| payload.short_lived.contains(member));
     let told = |member: &Member, why: &Why| Why { fault: why.fault, text: format!("{member}: {}", why.text).into() };
     match &view.health {
         Health::Failed { member, why } => Some(told(member, why)),
-        Health::Progressing { member, why } if view.present.len() == members.len() => Some(told(member, why)),
+        Health::Progressing { member, why } if view.missing.is_none() => Some(told(member, why)),
         Health::Progressing { .. } | Health::Healthy | Health::Unknown { .. } => None,
     }
 }
@@ -140,18 +140,33 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
 /// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
 /// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
 /// (from 4.3 on, with exit code 0), and would be waited for for ever.
-async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> Vec<Member> {
+async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> Result<Vec<Member>, ClusterError> {
     let mut left = Vec::new();
     for member in members {
-        match sight.read(member).await {
+        match persistently(|| sight.read(member)).await {
             Ok(Some(object)) if !keeps(&object) && (is_of(&object, release) || is_leaving(&object)) => {
                 left.push(member.clone());
             }
-            // What cannot be read is not known to be there: it must not hold the object for ever.
+            Err(error) if error.is_transient() => return Err(error),
+            // What may not be read is not known to be there: it must not hold the object for ever.
             Ok(_) | Err(_) => {}
         }
     }
-    left
+    Ok(left)
+}
+
+/// Those of the objects that are deleted and still there. Somebody else removed the release, or nobody heard the end of
+/// ours: what merely is there may be kept, or another's by now, and is not waited for.
+pub(super) async fn leaving(sight: &Sight, members: Vec<Member>) -> Result<Vec<Member>, ClusterError> {
+    let looks = stream::iter(members).map(|member| async move {
+        match persistently(|| sight.read(&member)).await {
+            Ok(object) => Ok(object.filter(is_leaving).map(|_| member)),
+            Err(error) if error.is_transient() => Err(error),
+            // As after a removal of ours: it must not hold the release for ever.
+            Err(_) => Ok(None),
+        }
+    });
+    looks.buffered(READS_AT_ONCE).try_filter_map(|found| ready(Ok(found))).try_collect().await
 }
 
 fn is_leaving(object: &serde_json::Value) -> bool {
@@ -257,10 +272,12 @@ async fn payload(
             return Ok(Payload::unreadable(revision));
         }
     };
-    let mut members = Vec::with_capacity(objects.len());
+    let (mut members, mut short_lived) = (Vec::with_capacity(objects.len()), Vec::new());
     for object in &objects {
         let namespaced = context.is_namespaced(&object.api_version, &object.kind).await?;
-        members.push(object.member(namespaced, &release.namespace));
+        let member = object.member(namespaced, &release.namespace);
+        short_lived.extend(object.short_lived.then(|| member.clone()));
+        members.push(member);
     }
     // The inventory has no room for all of them: what can be bad is judged before what cannot.
     if members.len() > INVENTORY_MAX {
@@ -273,6 +290,7 @@ async fn payload(
         version: decoded.chart_version.clone(),
         app_version: decoded.app_version.clone(),
         members,
+        short_lived,
         comparison: None,
     })
 }

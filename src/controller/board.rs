@@ -320,7 +320,7 @@ mod tests {
             records: None,
             payload: None,
             awaited: None,
-            left_over: vec![],
+            left_over: None,
             definitions: Box::default(),
             tests: None,
         }

@@ -7,8 +7,8 @@ use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec,
-        Tenancy, View, policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Payload, Policy, RecordStatus,
+        Records, Snapshot, Spec, Tenancy, Unread, View, policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -36,7 +36,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
             let release = policy.key();
             let records = context.records.look(&release);
             let claim = claim(context, object, &release, records.is());
-            let health = if refused { HealthView::default() } else { health(context, &release, &memory, now) };
+            let health =
+                if refused { HealthView::default() } else { health(context, &release, (&memory, records.is()), now) };
             (records, claim, health)
         }
         None => (View::Pending, Claim::Ours, HealthView::default()),
@@ -57,15 +58,10 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     {
         return Gathered::NotYet;
     }
-    let payload = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        let seen = context.records.version(&policy.key(), newest);
-        context.payloads.get(&policy.key(), seen).filter(|payload| payload.revision == newest)
-    });
-    let unread = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        context.payloads.unread(&policy.key(), newest)
-    });
+    let (payload, unread) = match (&policy, records.is()) {
+        (Some(policy), Some(records)) => read(context, &policy.key(), records),
+        (Some(_) | None, _) => (None, None),
+    };
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -96,6 +92,19 @@ fn spec(context: &Context, object: &HelmRelease) -> (Spec, Option<Box<Desired>>)
         Ok(desired) => (Spec::Valid(desired.policy.clone()), Some(Box::new(desired))),
         Err(error) => (Spec::Invalid { message: error.to_string().into(), policy: policy_of_names(object) }, None),
     }
+}
+
+/// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not known.
+fn read(context: &Context, release: &ReleaseKey, records: &Records) -> (Option<Payload>, Option<Unread>) {
+    let newest = records.newest();
+    let gone = newest.is_none_or(|newest| newest.status == RecordStatus::Uninstalled);
+    let newest = newest.map(|newest| newest.revision);
+    let seen = newest.and_then(|newest| context.records.version(release, newest));
+    let tells = |revision: u32| Some(revision) == newest || (gone && revision == 0);
+    let payload = context.payloads.get(release, seen).filter(|payload| tells(payload.revision));
+    let left = || context.payloads.unread(release, 0).filter(|_| gone);
+    let unread = newest.and_then(|newest| context.payloads.unread(release, newest)).or_else(left);
+    (payload, unread)
 }
 
 pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {
@@ -149,12 +158,18 @@ fn claim(context: &Context, object: &HelmRelease, release: &ReleaseKey, records:
     }
 }
 
-fn health(context: &Context, release: &ReleaseKey, memory: &Memory, now: Timestamp) -> HealthView {
+fn health(
+    context: &Context,
+    release: &ReleaseKey,
+    (memory, records): (&Memory, Option<&Records>),
+    now: Timestamp,
+) -> HealthView {
     let Some(inventory) = &memory.inventory else {
-        return HealthView { health: Health::Healthy, live_since: Some(context.since()), present: Vec::new() };
+        let health = Health::Healthy;
+        return HealthView { health, live_since: Some(context.since()), ..HealthView::default() };
     };
     context.live.want(release, &inventory.members, now);
-    context.live.health_of(&inventory.members)
+    context.live.health_of(&inventory.members, |member| memory.may_be_gone(member, records))
 }
 
 /// References whose versions decide whether the inputs have to be looked up again.

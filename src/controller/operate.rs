@@ -383,7 +383,7 @@ fn not_started(attempt: &Attempt, failure: Failure) -> Outcome {
         records: None,
         payload: None,
         awaited: None,
-        left_over: Vec::new(),
+        left_over: None,
         definitions: Box::default(),
         tests: None,
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::judgement::Judgement;
 use super::pods::PodFacts;
-use super::words::{WHY_MAX_BYTES, detailed, fragment, own};
+use super::words::{WHY_MAX_BYTES, detailed, fragment};
 use crate::release::{Fault, Health, Member, Verdict, Why};
 
 /// What is known of a member at this moment.
@@ -13,21 +13,24 @@ pub enum MemberView<'a> {
     Judged(&'a Judgement),
     /// Known not to exist.
     Missing,
+    /// Known not to exist any more, having done its work.
+    Done,
     /// The first complete view of its kind has not arrived.
     Pending,
     /// Its kind may not be watched, and why.
     Refused(&'a str),
 }
 
-/// A failed member ends it, since no other can make up for that. Otherwise nothing is said unless every member can be
-/// seen, and of those that are not there yet the first in the given order is named.
+/// A failed member ends it, since no other can make up for that. Otherwise nothing is said before every member that may
+/// be watched is in view, and of those that are not there yet the first in the given order is named. What may not be
+/// watched keeps the others from being called good, and never from being called bad: a bad version would stay.
 ///
 /// `pods` may hold pods of others, even of other namespaces; they are looked through once, for the member named.
 pub fn combine<'a>(
     members: impl IntoIterator<Item = (&'a Member, MemberView<'a>)>,
     pods: impl IntoIterator<Item = &'a PodFacts>,
 ) -> Health {
-    let mut unknown = None;
+    let (mut pending, mut refused) = (None, None);
     let mut progressing = None;
     for (member, view) in members {
         match view {
@@ -41,25 +44,43 @@ pub fn combine<'a>(
                     progressing.get_or_insert((member, Some((judgement, why))));
                 }
             },
+            MemberView::Done => {}
             MemberView::Missing => {
                 progressing.get_or_insert((member, None));
             }
             MemberView::Pending => {
-                unknown.get_or_insert_with(|| format!("{member} has not been seen yet"));
+                pending.get_or_insert_with(|| format!("{member} has not been seen yet"));
             }
             MemberView::Refused(why) => {
-                unknown.get_or_insert_with(|| detailed(&format!("{member} can not be watched"), why));
+                refused.get_or_insert_with(|| unwatched(member, why));
             }
         }
     }
-    match (unknown, progressing) {
-        (Some(why), _) => Health::Unknown { why: fragment(&why, WHY_MAX_BYTES) },
+    match (pending, progressing) {
+        (Some(why), _) => Health::Unknown { why: fragment(&why, WHY_MAX_BYTES), refused: false },
         (None, Some((member, Some((judgement, why))))) => {
             Health::Progressing { member: member.clone(), why: with_pod(member, judgement, why, pods) }
         }
-        (None, Some((member, None))) => Health::Progressing { member: member.clone(), why: own("does not exist") },
-        (None, None) => Health::Healthy,
+        // helm ends well only with all of its objects made: somebody else took it away since.
+        (None, Some((member, None))) => {
+            Health::Progressing { member: member.clone(), why: Why::outside("does not exist") }
+        }
+        (None, None) => {
+            refused.map_or(Health::Healthy, |why| Health::Unknown { why: fragment(&why, WHY_MAX_BYTES), refused: true })
+        }
     }
+}
+
+/// What is missing comes first, because what the API server says may be long. It says `forbidden` where a right is
+/// missing; a kind that is not there, and a namespace that is not watched, are no matter of rights.
+fn unwatched(member: &Member, why: &str) -> String {
+    let Member { api_version, kind, .. } = member;
+    let grant = if why.contains("forbidden") {
+        format!("; let the operator list and watch {kind} ({api_version})")
+    } else {
+        String::new()
+    };
+    detailed(&format!("{member} can not be watched{grant}"), why)
 }
 
 /// The member's own words, and what is wrong in the pod that tells most. The pod decides whose fault it is, because

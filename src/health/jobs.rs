@@ -16,6 +16,11 @@ pub(super) fn failure(object: Object<'_>) -> Option<Verdict> {
     Some(Verdict::Failed(own(&detailed(&head, failed.message))))
 }
 
+/// The cluster removes it some time after it has ended, however that was.
+pub(super) fn is_short_lived(object: Object<'_>) -> bool {
+    object.int("/spec/ttlSecondsAfterFinished").is_some()
+}
+
 /// Its pods do nothing any more, whatever came of them.
 pub(super) fn has_ended(object: Object<'_>) -> bool {
     is_complete(object) || object.holds("Failed").is_some()

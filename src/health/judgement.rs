@@ -11,7 +11,8 @@ use crate::release::Verdict;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// It has done what it was for (a completed Job, a succeeded Pod): when it is gone later, it is not missing.
+    /// It will do nothing any more (a completed Job, a succeeded Pod, a failed Job that is removed by its time to live):
+    /// when it is gone later, it is not missing, and this is what counts.
     pub finished: bool,
     /// Of a workload: selects the pods in which the cause of its trouble is found.
     pub selector: Option<Box<Selector>>,
@@ -37,6 +38,7 @@ pub fn judge(object: &Value) -> Judgement {
         (None, None, rule) => rule.map_or(Verdict::Healthy, |rule| rule(object)),
     };
     let selector = if has_pods(object.group(), object.kind()) { Selector::of(object) } else { None };
+    let finished = matches!(verdict, Verdict::Failed(_)) && is("batch", "Job") && jobs::is_short_lived(object);
     Judgement { verdict, finished, selector: selector.map(Box::new) }
 }
 

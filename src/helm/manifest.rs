@@ -31,6 +31,8 @@ pub struct ManifestObject {
     pub name: Box<str>,
     /// helm does not delete it.
     pub keep: bool,
+    /// A Job that the cluster removes some time after it has finished.
+    pub short_lived: bool,
 }
 
 impl ManifestObject {
@@ -71,6 +73,7 @@ fn push(objects: &mut Vec<ManifestObject>, object: Object) -> Result<(), Manifes
     if objects.len() == OBJECTS_MAX {
         return Err(ManifestError::TooMany);
     }
+    let job = &*object.kind == "Job" && object.api_version.starts_with("batch/");
     let policy = object.metadata.annotations.get(POLICY).and_then(Option::as_deref);
     objects.push(ManifestObject {
         api_version: object.api_version,
@@ -79,6 +82,7 @@ fn push(objects: &mut Vec<ManifestObject>, object: Object) -> Result<(), Manifes
         name,
         // helm compares without case and blanks.
         keep: policy.is_some_and(|policy| policy.trim().eq_ignore_ascii_case(KEEP)),
+        short_lived: job && matches!(object.spec, Some(Spec::OfJob { ttl_seconds_after_finished: Some(_) })),
     });
     Ok(())
 }
@@ -120,6 +124,20 @@ struct Object {
     metadata: Metadata,
     #[serde(default)]
     items: Option<Items>,
+    #[serde(default)]
+    spec: Option<Spec>,
+}
+
+/// Of all that a spec may be, the one field that decides something.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Spec {
+    #[serde(rename_all = "camelCase")]
+    OfJob {
+        #[serde(default)]
+        ttl_seconds_after_finished: Option<i64>,
+    },
+    Other(IgnoredAny),
 }
 
 /// Whatever has a list of objects under `items` is a list to helm, whatever its kind is called.
@@ -154,7 +172,8 @@ mod tests {
     fn shown(manifest: &str) -> Vec<String> {
         let show = |o: ManifestObject| {
             let keep = if o.keep { " keep" } else { "" };
-            format!("{} {} {}/{}{keep}", o.api_version, o.kind, o.namespace.as_deref().unwrap_or("-"), o.name)
+            let short = if o.short_lived { " short-lived" } else { "" };
+            format!("{} {} {}/{}{keep}{short}", o.api_version, o.kind, o.namespace.as_deref().unwrap_or("-"), o.name)
         };
         manifest_objects(manifest).unwrap().into_iter().map(show).collect()
     }
@@ -208,6 +227,23 @@ metadata: {generateName: f-}
             ]
         );
         assert!(shown("").is_empty());
+    }
+
+    #[test]
+    fn only_a_job_with_a_time_to_live_is_short_lived() {
+        let job = |spec: &str| format!("apiVersion: batch/v1\nkind: Job\nmetadata: {{name: a}}\n{spec}\n");
+        for spec in
+            ["spec: {backoffLimit: 1, ttlSecondsAfterFinished: 0}", "spec:\n  1: x\n  ttlSecondsAfterFinished: 60"]
+        {
+            assert_eq!(shown(&job(spec)), ["batch/v1 Job -/a short-lived"], "{spec}");
+        }
+        for spec in
+            ["", "spec:", "spec: {ttlSecondsAfterFinished: }", "spec: [1, {a: b}]", "spec: text", "spec: {1: 2}"]
+        {
+            assert_eq!(shown(&job(spec)), ["batch/v1 Job -/a"], "{spec}");
+        }
+        let other = job("spec: {ttlSecondsAfterFinished: 60}").replace("batch/v1", "example.com/v1");
+        assert_eq!(shown(&other), ["example.com/v1 Job -/a"]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub enum Action {
     RemoveFinalizer,
     /// Find out what helm is to be given: read values, resolve and fetch the chart. A task, not awaited.
     Prepare,
-    /// Read the payload of the newest record. A task, not awaited.
+    /// Read the payload of the newest record; with 0, look which objects of a release that is gone are on their way out.
+    /// A task, not awaited.
     Inspect {
         revision: u32,
     },

@@ -156,11 +156,11 @@ impl<'a> Draft<'a> {
             })
     }
 
-    /// An object that a removal of ours has left, and that is still there. Before a list of what is left was made at the
-    /// end of an uninstall, nothing of ours can be left.
+    /// An object that the removal of the release has left, and that is still there. While the inventory is still that of
+    /// a revision, nobody has looked what is left of it.
     pub(super) fn terminating(&self) -> Option<&'a Member> {
         let left = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == 0);
-        self.snapshot.health.present.first().filter(|_| left && self.records().is_some_and(Records::is_empty))
+        self.snapshot.health.present.first().filter(|_| left)
     }
 
     /// How a person names what is desired.
@@ -257,7 +257,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes the inventory speak of a revision. `Some` is what has to be done first.
+    /// Makes the inventory speak of a revision, or with 0 of what is left of a release that is gone. `Some` is what has to
+    /// be done first.
     pub(super) fn take_inventory(&mut self, revision: u32, because: Because) -> Option<Decision> {
         if self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision == revision) {
             return None;
@@ -265,7 +266,7 @@ impl<'a> Draft<'a> {
         match &self.snapshot.payload {
             // The health at hand is that of another inventory: the pass that follows the write has the right one.
             Some(payload) if payload.revision == revision => {
-                self.memory.inventory = Some(Inventory::new(revision, payload.members.clone()));
+                self.memory.inventory = Some(Inventory::of(payload));
                 Decision::until(because, self.now())
             }
             _ => self.inspect(revision, because),
@@ -328,6 +329,17 @@ impl<'a> Draft<'a> {
     pub(super) fn last_failure(&self) -> Box<str> {
         let last = self.memory.failures.last.as_ref();
         last.map_or_else(|| "the reason is not known any more".into(), |last| last.message.as_str().into())
+    }
+
+    /// Why nothing can be said of the objects: they are not in view yet, or some may not be watched.
+    pub(super) fn unseen(&self) -> Because {
+        match self.health() {
+            Health::Unknown { why, refused: true } => Because::ViewRefused { view: View::Members, why: why.clone() },
+            Health::Unknown { refused: false, .. }
+            | Health::Progressing { .. }
+            | Health::Healthy
+            | Health::Failed { .. } => Because::ViewPending(View::Members),
+        }
     }
 
     pub(super) fn health(&self) -> &'a Health {

@@ -5,7 +5,7 @@ mod wire;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LeftAlone, Member, Operation, Record, Records, Tested};
+use super::{LeftAlone, Member, Operation, Payload, Record, Records, Tested};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -160,17 +160,27 @@ impl Quarantined {
 /// The members of one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inventory {
+    /// 0 where these are what is left of a release that is gone.
     pub revision: u32,
     /// False when there are more members than are kept.
     pub complete: bool,
     pub members: Vec<Member>,
+    /// Those of them that the cluster removes when they are done: Jobs with a time to live. In the order of `members`.
+    pub short_lived: Vec<Member>,
 }
 
 impl Inventory {
+    pub fn of(payload: &Payload) -> Self {
+        let mut inventory = Self::new(payload.revision, payload.members.clone());
+        let short_lived = inventory.members.iter().filter(|member| payload.short_lived.contains(member));
+        inventory.short_lived = short_lived.cloned().collect();
+        inventory
+    }
+
     pub fn new(revision: u32, mut members: Vec<Member>) -> Self {
         let complete = members.len() <= INVENTORY_MAX;
         members.truncate(INVENTORY_MAX);
-        Self { revision, complete, members }
+        Self { revision, complete, members, short_lived: Vec::new() }
     }
 }
 
@@ -222,6 +232,26 @@ impl Memory {
     /// Attempts of ours that made a revision, oldest first: what decisions are made from.
     pub fn attempts(&self) -> impl DoubleEndedIterator<Item = &HistoryEntry> {
         self.history.iter().filter(|entry| entry.is_attempt())
+    }
+
+    /// Whether a revision is the one that was last judged good, or its record says that it was.
+    fn was_good(&self, revision: u32, records: Option<&Records>) -> bool {
+        self.deployed.as_ref().is_some_and(|good| good.revision == revision)
+            || records.and_then(|records| records.get(revision)).is_some_and(Record::is_verified)
+    }
+
+    /// Whether a member of the inventory that is not there has gone as it may, as far as status and records tell; what
+    /// was seen of it before is not asked here.
+    ///
+    /// A Job with a time to live goes only after it has finished, so a gone one counts as done, also while its attempt
+    /// is open. Whether it failed is seen by whoever watches. Where nobody did, for all the time between its failure and
+    /// its removal, the failure is lost: that is the lesser evil, since the other way round each restart of the operator
+    /// would roll good versions back. Any other Job may be tidied away by a person once its revision was good.
+    pub fn may_be_gone(&self, member: &Member, records: Option<&Records>) -> bool {
+        self.inventory.as_ref().is_some_and(|inventory| {
+            let job = &*member.kind == "Job" && member.api_version.starts_with("batch/");
+            inventory.short_lived.contains(member) || (job && self.was_good(inventory.revision, records))
+        })
     }
 
     /// Adds to the history. Of failures of the same thing in a row the last two revisions stay, and what is only told

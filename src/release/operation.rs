@@ -243,8 +243,8 @@ pub struct Outcome {
     /// it was missing, or helm had not come so far: then it waited for the API server.
     #[serde(default)]
     pub awaited: Option<Box<Why>>,
-    /// After an uninstall: objects of the release that are still there.
-    pub left_over: Vec<Member>,
+    /// After an uninstall: objects of the release that are still there; `None` where that could not be found out.
+    pub left_over: Option<Vec<Member>>,
     /// CustomResourceDefinitions of the chart that differ from those in the cluster, and were left alone.
     #[serde(default)]
     pub definitions: Box<[Box<str>]>,

@@ -29,7 +29,8 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Vec<Box<str>>>,
     pub records: View<Records>,
-    /// What the payload of the newest record told, if it was read.
+    /// What the payload of the newest record told, if it was read. Of revision 0, where the release is gone: what a look
+    /// at its objects told.
     #[serde(default)]
     pub payload: Option<Payload>,
     /// Why it could not be read so far.
@@ -206,6 +207,9 @@ pub struct Payload {
     pub app_version: Box<str>,
     #[serde(default)]
     pub members: Vec<Member>,
+    /// Those of them that the cluster removes when they are done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub short_lived: Vec<Member>,
     /// Where somebody else's revision is to be adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Box<Comparison>>,
@@ -243,6 +247,11 @@ pub struct Unread {
 }
 
 impl Payload {
+    /// What is left of a release that is gone: no record tells of it.
+    pub fn left(members: Vec<Member>) -> Self {
+        Self { action: ForeignAction::Upgrade, members, ..Self::unreadable(0) }
+    }
+
     /// Of a record that cannot be read.
     pub fn unreadable(revision: u32) -> Self {
         Self {
@@ -252,6 +261,7 @@ impl Payload {
             version: "".into(),
             app_version: "".into(),
             members: Vec::new(),
+            short_lived: Vec::new(),
             comparison: None,
         }
     }
@@ -262,20 +272,25 @@ impl Payload {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HealthView {
     pub health: Health,
-    /// Since when all views that the judgement needs are live; `None` while one is not.
+    /// Since when all views that the judgement needs are live; `None` while one is not. What may not be watched is not
+    /// counted among them.
     #[serde(default)]
     pub live_since: Option<Timestamp>,
     /// Members that are there, or that may be because nobody has looked.
     #[serde(default)]
     pub present: Vec<Member>,
+    /// The first member that does not exist, and has not gone as it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Member>,
 }
 
 impl Default for HealthView {
     fn default() -> Self {
         Self {
-            health: Health::Unknown { why: "nothing was looked at yet".into() },
+            health: Health::Unknown { why: "nothing was looked at yet".into(), refused: false },
             live_since: None,
             present: Vec::new(),
+            missing: None,
         }
     }
 }

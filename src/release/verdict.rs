@@ -59,6 +59,7 @@ impl From<Member> for api::InventoryObject {
             kind: member.kind.into(),
             namespace: member.namespace.into(),
             name: member.name.into(),
+            short_lived: false,
         }
     }
 }
@@ -103,6 +104,9 @@ pub enum Health {
     /// Nothing can be said: a view is missing or was refused. Never taken for good or bad.
     Unknown {
         why: Box<str>,
+        /// All that can be seen is well, and the rest may not be watched.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
     /// At least one member is not there yet; the first in the order of the manifest is named.
     Progressing {

@@ -142,7 +142,7 @@ fn healthy(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             (Truth::False, Reason::Unhealthy, format!("{member}: {}", why.text))
         }
-        Health::Unknown { why } => (Truth::Unknown, Reason::ViewIncomplete, why.to_string()),
+        Health::Unknown { why, .. } => (Truth::Unknown, Reason::ViewIncomplete, why.to_string()),
     };
     writer.put(ConditionType::Healthy, truth, reason, bounded(&message, DETAIL_MAX_BYTES));
 }

@@ -123,6 +123,10 @@ fn what(view: View) -> &'static str {
 
 fn view(because: &Because) -> Said {
     match because {
+        Because::ViewRefused { view: View::Members, why } => {
+            let message = format!("not all objects of this release can be seen, and those that can be are well: {why}");
+            (Truth::Unknown, Reason::ViewIncomplete, message, Going::Rest)
+        }
         Because::ViewRefused { view, why } => {
             (Truth::False, Reason::Refused, format!("{} cannot be read: {why}", what(*view)), Going::Stalled)
         }

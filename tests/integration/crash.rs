@@ -9,7 +9,7 @@ use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
 use serde_json::json;
 
 use crate::ground::Ground;
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::stage::process::{parent_of, signal};
 use crate::sweep::point::{End, Phase, Point, Run, Side};
@@ -21,6 +21,7 @@ tests![
     operator_that_is_asked_to_end_ends_in_order,
     broken_connections_are_taken_up_again,
     late_watches_lead_to_the_same_end,
+    finished_job_that_went_is_not_missed_by_the_next_operator,
 ];
 
 /// Makes helm's next write of a Deployment wait for ever, with its pending record written before.
@@ -150,4 +151,36 @@ fn late_watches_lead_to_the_same_end(s: &Scenario<'_>) {
     assert_eq!(s.config("a", "version"), "1.1.0");
     s.declare("a", &spec("2.0.0", "ready"));
     s.deployed("a", 5);
+}
+
+fn finished_job_that_went_is_not_missed_by_the_next_operator(s: &Scenario<'_>) {
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "passing" },
+        "spec": { "ttlSecondsAfterFinished": 0, "backoffLimit": 0, "template": {
+            "metadata": { "annotations": { "sandbox.test/outcome": "succeed" } },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "work", "image": "work" }] },
+        } },
+    });
+    s.repository.publish(&chart("1.7.0").file("templates/job.yaml", job.to_string()));
+    let operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let again = json!({ "timeout": "20s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
+    s.declare("a", &web("1.7.0", again));
+    s.eventually("helm has deployed", || (s.story("a") == "1 superseded, 2 deployed").then_some(()));
+    s.eventually("the Job is done and gone", || s.object("/apis/batch/v1", "jobs", "passing").is_none().then_some(()));
+    operator.kill();
+    let operator = s.operate();
+    // Whatever the pods waited for is there now.
+    let ready =
+        json!({ "spec": { "template": { "metadata": { "annotations": { "sandbox.test/outcome": "ready" } } } } });
+    s.patch("apps/v1", "Deployment", "a", &ready);
+    s.deployed("a", 2);
+    s.marked("a", 2);
+    operator.kill();
+    let operator = s.operate();
+    s.touch(&operator, "a");
+    s.deployed("a", 2);
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed");
 }

@@ -12,6 +12,7 @@ tests![
     release_that_never_was_is_let_go,
     suspended_release_is_uninstalled_all_the_same,
     deletion_waits_until_the_objects_are_gone,
+    release_removed_by_hand_is_installed_again_once_its_objects_are_gone,
     deletion_waits_for_nothing_that_belongs_to_another_release,
     deletion_waits_for_no_object_of_a_kind_that_is_gone,
 ];
@@ -99,6 +100,25 @@ fn deletion_waits_until_the_objects_are_gone(s: &Scenario<'_>) {
     held(&[]);
     s.gone("a");
     nothing_left(s, "a");
+}
+
+fn release_removed_by_hand_is_installed_again_once_its_objects_are_gone(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    let held = |finalizers: &[&str]| {
+        s.patch("v1", "ConfigMap", "a", &json!({ "metadata": { "finalizers": finalizers } }));
+    };
+    held(&["example.org/held"]);
+    s.helm(&["uninstall", "a"]);
+    s.until("a", "the object on its way out is named", |object| {
+        crate::stage::status::condition(object, "Ready").is_some_and(|ready| ready.message.contains("ConfigMap"))
+    });
+    assert_eq!(s.story("a"), "", "nothing is installed over it");
+    held(&[]);
+    s.deployed("a", 1);
+    let object = s.object("/api/v1", "configmaps", "a").expect("it was made anew");
+    assert!(object["metadata"]["deletionTimestamp"].is_null());
 }
 
 fn deletion_waits_for_nothing_that_belongs_to_another_release(s: &Scenario<'_>) {

@@ -1,9 +1,12 @@
 //! What an operator looks at, and whose rights it uses.
 
+use sandbox::charts::Chart;
+use sandbox::proxy::{RequestInfo, Rule};
 use serde_json::json;
 
+use crate::faults::answers;
 use crate::ground::Land;
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::tests;
 
 tests![
@@ -13,6 +16,7 @@ tests![
     service_account_without_rights_is_refused_with_its_name,
     service_account_with_rights_deploys,
     foreign_target_namespace_needs_a_service_account,
+    kind_that_may_not_be_watched_is_named_and_the_others_are_judged,
 ];
 
 fn whole_cluster_is_watched_when_no_namespace_is_named(_: &Scenario<'_>) {
@@ -94,4 +98,36 @@ fn foreign_target_namespace_needs_a_service_account(s: &Scenario<'_>) {
     let ready = crate::stage::status::condition(&object, "Ready").unwrap();
     assert!(ready.message.contains("serviceAccountName"), "{}: {}", ready.reason, ready.message);
     assert_eq!(target.story("a"), "");
+}
+
+fn with_a_network_policy(version: &str) -> Chart {
+    let policy = json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": { "name": "open" }, "spec": { "podSelector": {} } });
+    chart(version).file("templates/policy.yaml", policy.to_string())
+}
+
+fn kind_that_may_not_be_watched_is_named_and_the_others_are_judged(s: &Scenario<'_>) {
+    for version in ["1.8.0", "1.9.0"] {
+        s.repository.publish(&with_a_network_policy(version));
+    }
+    let of_the_operator =
+        |info: &RequestInfo| info.resource == "networkpolicies" && !info.user_agent.starts_with("Helm/");
+    let message = "networkpolicies.networking.k8s.io is forbidden: User \"operator\" cannot list it";
+    s.proxy.rule(Rule::new(of_the_operator, answers::status(403, "Forbidden", message)));
+    let _operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let bad = json!({ "timeout": "5s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
+    s.declare("a", &web("1.8.0", bad));
+    let message = s.refused("a", "RolledBack");
+    assert!(message.contains("Deployment a"), "{message}");
+    s.declare("a", &web("1.9.0", json!({})));
+    s.until("a", "the kind and the missing right are named", |object| {
+        let ready = crate::stage::status::condition(object, "Ready");
+        ready.is_some_and(|ready| {
+            ready.status == "Unknown"
+                && ready.message.contains("let the operator list and watch NetworkPolicy (networking.k8s.io/v1)")
+        })
+    });
 }

@@ -243,10 +243,10 @@ fn view_of_the_past_at_the_start_leads_to_no_downgrade_and_no_removal(s: &Scenar
         let is_it = move |info: &RequestInfo| own(info) && info.is_write() && info.name.as_deref() == Some(name);
         s.proxy.rule(Rule::new(is_it, Action::Delay(Duration::ZERO)))
     };
-    let tries = [tried("older"), tried("leaving")];
+    let writes = [tried("older"), tried("leaving")];
     let mut operator = s.spawn(&s.settings());
-    for tries in &tries {
-        s.eventually("it is acted upon the past more than once", || (tries.hits() >= 2).then_some(()));
+    for writes in &writes {
+        s.eventually("it is acted upon the past more than once", || (writes.hits() >= 2).then_some(()));
     }
     assert_eq!(listed.hits(), 1);
     let untouched = || {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     behaviours::Write,
-    process::{By, Cut, Process, error},
+    process::{By, Cut, Process, Who, error},
     records::{Phase, Record, history, prune},
     removal,
     scenario::{Behaviour, Test},
@@ -75,6 +75,10 @@ pub async fn execute(process: &mut Process, command: &Command, terms: &Terms) ->
     process.work(50, 600).await?;
     match command {
         Command::Install { given, replace, new_namespace } => {
+            // Whoever removes a release and makes it anew by hand looks whether it is gone.
+            while process.who == Who::Stranger && workloads::leaving(&process.world, &process.release).is_some() {
+                process.wait(Duration::from_secs(1)).await?;
+            }
             let first = new_install(process, given, *replace, *new_namespace)?;
             deploy(process, given, (first, None), 0, terms).await
         }
@@ -216,6 +220,9 @@ async fn body(
     terms: &Terms,
 ) -> Result<(), Cut> {
     let behaviour = process.world.settings.behaviour(&next.version);
+    if current.is_none() {
+        crate::ledger::installs(&process.world, &process.release, process.who);
+    }
     if terms.hooks && behaviour.has_hooks() && behaviour != Behaviour::WayBackFails {
         let done = hook(process, next, behaviour, terms.step).await;
         // Of a run that is told to end, helm does not know how the hook stands.

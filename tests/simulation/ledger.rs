@@ -16,6 +16,7 @@ use crate::{
     oracle::adopts,
     process::{Cut, Who},
     records::{Record, history},
+    workloads,
     world::{Kind, Name, Object, State, World},
 };
 
@@ -45,6 +46,8 @@ pub struct Ledger {
     pub tangled: BTreeSet<Name>,
     /// What kept a version from getting ready passed, and its time was up before that was seen.
     pub just_missed: BTreeSet<Name>,
+    /// What was removed last was never an object's of ours: nobody knew its objects, so nobody waits for them.
+    pub unknown: BTreeSet<Name>,
     /// The operator's helm is at work on these.
     under_way: BTreeSet<Name>,
     /// Runs that began before what renewed the chances: they are none of the new ones.
@@ -146,6 +149,29 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
             }
         }
         Command::Install { .. } | Command::Upgrade { .. } | Command::Test { .. } => {}
+    }
+}
+
+/// The objects of a release are about to be deleted.
+pub fn removes(world: &World, release: &Name, last: &Record) {
+    let unknown = &mut world.lock().ledger.unknown;
+    if last.labels.contains_key(OWNER) {
+        unknown.remove(release);
+    } else {
+        unknown.insert(release.clone());
+    }
+}
+
+/// An install is about to put objects into the cluster.
+pub fn installs(world: &World, release: &Name, who: Who) {
+    // A claimant knows nothing of what the one before it has left.
+    let contested = world.settings.objects.iter().filter(|object| object.release == *release).count() > 1;
+    let unknown = {
+        let ledger = &world.lock().ledger;
+        ledger.tangled.contains(release) || ledger.unknown.contains(release)
+    };
+    if let (Who::Operator(_), Some(object), false) = (who, workloads::leaving(world, release), contested || unknown) {
+        world.wrong(format_args!("an install takes {object} for its own, which is on its way out"));
     }
 }
 

@@ -87,6 +87,7 @@ pub async fn uninstall(process: &mut Process, keep_history: bool, terms: &Terms)
     hooks(process, last, "pre-delete", terms).await?;
     let mut last = last.clone();
     process.work(50, 300).await?;
+    crate::ledger::removes(&world, &release, &last);
     workloads::remove(process, &last)?;
     process.work(50, 300).await?;
     let gone = if terms.waits { gone(process, &last, terms).await } else { Ok(()) };

@@ -152,6 +152,8 @@ pub struct Settings {
     pub watch_delays: u64,
     pub watch_breaks: u64,
     pub helm_faults: u64,
+    /// How long something holds the first ConfigMap of a release that is deleted, if anything does.
+    pub lingers: Option<Duration>,
     /// When what lies outside passes.
     pub heals: Duration,
     /// When nothing happens any more.
@@ -194,6 +196,7 @@ impl Settings {
             watch_delays: *rng.pick(&[0, 200, 700]),
             watch_breaks: *rng.pick(&[0, 200, 600]),
             helm_faults: *rng.pick(&[0, 100, 350]),
+            lingers: lingers(&mut Rng::new(seed, 6)),
             heals: quiet + Duration::from_secs(rng.range(0, 1200)),
             quiet,
             behaviours,
@@ -203,6 +206,10 @@ impl Settings {
             events,
         }
     }
+}
+
+fn lingers(rng: &mut Rng) -> Option<Duration> {
+    rng.per_mille(400).then(|| Duration::from_millis(rng.range(500, 60_000)))
 }
 
 fn behaviours(rng: &mut Rng) -> BTreeMap<String, Behaviour> {

@@ -21,9 +21,16 @@ const KEPT: &str = "-kept";
 pub const HELD: &str = "held";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
+/// The finalizer of what something outside holds.
+const HOLDER: &str = "simulation.example/held";
+
+fn page(release: &str) -> String {
+    format!("{release}-page")
+}
+
 /// What a version of the chart is made of.
 pub fn objects(world: &World, release: &str, version: &str) -> Vec<(Kind, String)> {
-    let mut objects = vec![(Kind::ConfigMap, format!("{release}-page")), (Kind::Deployment, release.to_owned())];
+    let mut objects = vec![(Kind::ConfigMap, page(release)), (Kind::Deployment, release.to_owned())];
     // Every other minor number has one object more, which the next takes away again.
     if version.split('.').nth(1).and_then(|text| text.parse::<u32>().ok()).is_some_and(|minor| minor % 2 == 1) {
         objects.push((Kind::ConfigMap, format!("{release}-extra")));
@@ -89,7 +96,8 @@ pub fn apply(process: &Process, record: &Record, before: Option<&Record>, takes:
             continue;
         }
         let data = json!({ "version": record.version, "config": record.config.to_string() });
-        let meta = json!({ "labels": labels, "annotations": annotations });
+        let holders = if world.settings.lingers.is_some() && *name == page(&release.1) { &[HOLDER][..] } else { &[] };
+        let meta = json!({ "labels": labels, "annotations": annotations, "finalizers": holders });
         if world.create(*kind, &key, json!({ "metadata": meta, "data": data })).is_err() {
             let _ = world.change(*kind, &key, |object| {
                 object["data"] = data;
@@ -140,7 +148,8 @@ fn generation(world: &World, key: &Name) -> Option<(String, i64)> {
     Some((meta["uid"].as_str()?.to_owned(), meta["generation"].as_i64()?))
 }
 
-/// Takes away what a revision has, but for what is to be kept and, with helm 4, what another release has taken.
+/// Takes away what a revision has, but for what is to be kept and, with helm 4, what another release has taken. What
+/// something outside holds stays, and is going.
 pub fn remove(process: &Process, record: &Record) -> Result<(), Cut> {
     let (world, release) = (&process.world, &process.release);
     process.may_touch_objects()?;
@@ -150,11 +159,9 @@ pub fn remove(process: &Process, record: &Record) -> Result<(), Cut> {
         if world.settings.fields_have_owners && *owner(&object) != release.1 {
             continue;
         }
-        // What is pinned stays, and is going.
-        if object["metadata"]["finalizers"].is_array() {
-            world.delete(*kind, &key);
-        } else {
-            let _ = world.remove(*kind, &key);
+        world.delete(*kind, &key);
+        if let (Some(lingers), true) = (world.settings.lingers, is_leaving(world, *kind, &key)) {
+            tokio::spawn(let_go(Arc::clone(world), (*kind, key.clone()), lingers));
         }
         if *kind == Kind::Deployment {
             remove_pods(world, &key);
@@ -167,6 +174,29 @@ pub fn remove(process: &Process, record: &Record) -> Result<(), Cut> {
 pub fn any_is_there(process: &Process, record: &Record) -> bool {
     let mut names = record.objects.iter().filter(|(_, name)| !name.ends_with(KEPT));
     names.any(|(kind, name)| process.world.get(*kind, &(process.release.0.clone(), name.clone())).is_some())
+}
+
+/// Takes off the finalizer of an object that is deleted, after a while.
+async fn let_go(world: Arc<World>, (kind, key): (Kind, Name), lingers: Duration) {
+    world.tell(format_args!("cluster: {} is held for {lingers:?}", key.1));
+    world.lock().changing += 1;
+    sleep(lingers).await;
+    // Also when it was let go by another: an object that was made since has no part in this.
+    if is_leaving(&world, kind, &key) {
+        world.tell(format_args!("cluster: {} is let go", key.1));
+        let _ = world.change(kind, &key, |object| object["metadata"]["finalizers"] = json!([]));
+    }
+    world.lock().changing -= 1;
+}
+
+fn is_leaving(world: &World, kind: Kind, key: &Name) -> bool {
+    world.get(kind, key).is_some_and(|object| !object["metadata"]["deletionTimestamp"].is_null())
+}
+
+/// An object of the release that is deleted and still there.
+pub fn leaving(world: &World, release: &Name) -> Option<String> {
+    let page = page(&release.1);
+    is_leaving(world, Kind::ConfigMap, &(release.0.clone(), page.clone())).then_some(page)
 }
 
 fn remove_pods(world: &World, deployment: &Name) {

@@ -177,8 +177,24 @@ fn job_that_was_seen_finished_may_go() {
     listed(&index, &done, [], 20);
     assert_eq!(index.look(&done), MemberLook::Is(judged(Verdict::Healthy, true)));
     assert_eq!(index.look(&undone), MemberLook::Missing);
-    assert_eq!(index.health_of(&members).present, []);
-    assert_eq!(index.health_of(std::slice::from_ref(&done)).health, Health::Healthy);
+    assert_eq!(index.health_of(&members, |_| false).present, []);
+    assert_eq!(index.health_of(std::slice::from_ref(&done), |_| false).health, Health::Healthy);
+}
+
+#[test]
+fn job_that_may_be_gone_counts_as_done_unless_it_was_seen_to_fail() {
+    let (index, _) = index(Scope::Cluster);
+    let (unseen, failed) = (member("Job", "apps", "unseen"), member("Job", "apps", "failed"));
+    let members = [unseen.clone(), failed.clone()];
+    index.want(&release("r"), &members, at(1001));
+    let bad = told(&failed, 5, judged(Verdict::Failed(Why::own("broke")), true));
+    listed(&index, &failed, [bad.clone()], 9);
+    let alone = std::slice::from_ref(&unseen);
+    let view = index.health_of(alone, |_| true);
+    assert_eq!((view.health, view.present, view.missing), (Health::Healthy, vec![], None));
+    assert_eq!(index.health_of(alone, |_| false).missing.as_ref(), Some(&unseen));
+    fold(&index, &failed, 0, Change::Deleted(told(&failed, 10, bad.judgement)));
+    assert!(matches!(index.health_of(&members, |_| true).health, Health::Failed { member, .. } if member == failed));
 }
 
 #[test]
@@ -207,9 +223,10 @@ fn refused_kind_is_said_and_leaves_the_others_alone() {
     listed(&index, &a, [good(&a, 5)], 9);
     assert_eq!(index.look(&job), MemberLook::Refused("may not list jobs".into()));
     assert_eq!(index.look(&a), is(Verdict::Healthy));
-    let view = index.health_of(&members);
-    assert!(matches!(view.health, Health::Unknown { why } if why.contains("may not list jobs")));
-    assert_eq!((view.live_since, view.present), (None, vec![a]));
+    let view = index.health_of(&members, |_| false);
+    assert!(matches!(view.health, Health::Unknown { why, refused: true } if why.contains("may not list jobs")));
+    assert!(view.live_since.is_some(), "those that can be seen are judged");
+    assert_eq!(view.present, [a]);
 }
 
 #[test]
@@ -330,7 +347,7 @@ async fn kinds_are_found_and_watched_when_they_are_wanted() {
     index.want(&release("r"), &members, at(1001));
     let pods = index.judge_pods("apps", &release("r"));
     let done = |index: &LiveIndex| {
-        index.health_of(&members).present.len() == 2
+        index.health_of(&members, |_| false).present.len() == 2
             && matches!(index.look(&unknown), MemberLook::Refused(_))
             && locked(&index.pods).facts("apps").count() == 1
     };
@@ -355,7 +372,7 @@ fn object_that_nobody_sees_may_be_there_and_one_of_a_refused_kind_is_not_waited_
     let (a, job) = (deployment("a"), member("Job", "apps", "j"));
     let members = [a.clone(), job.clone()];
     index.want(&release("r"), &members, at(1001));
-    let present = || index.health_of(&members).present;
+    let present = || index.health_of(&members, |_| false).present;
     assert_eq!(present(), members);
     listed(&index, &a, [], 9);
     assert_eq!(present(), std::slice::from_ref(&job));

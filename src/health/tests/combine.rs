@@ -15,7 +15,7 @@ fn judged(kind: &str, verdict: Verdict) -> Judgement {
 fn told(health: &Health) -> String {
     match health {
         Health::Healthy => "healthy".to_owned(),
-        Health::Unknown { why } => format!("unknown: {why}"),
+        Health::Unknown { why, refused } => format!("unknown{}: {why}", if *refused { " (refused)" } else { "" }),
         Health::Progressing { member, why } => format!("{member} {}", said(&Verdict::Progressing(why.clone()))),
         Health::Failed { member, why } => format!("{member} {}", said(&Verdict::Failed(why.clone()))),
     }
@@ -68,11 +68,19 @@ fn health_follows_the_order_of_verdicts_and_of_members() {
         (&[][..], "healthy"),
         (&[good, good, good], "healthy"),
         (&[good, slow, MemberView::Missing], "Thing b progressing (outside): slow"),
-        (&[good, MemberView::Missing, slow], "Thing b progressing (own): does not exist"),
+        (&[good, MemberView::Missing, slow], "Thing b progressing (outside): does not exist"),
         (&[slow, MemberView::Pending, MemberView::Refused("x")], "unknown: Thing b has not been seen yet"),
+        (&[slow, MemberView::Refused("x"), MemberView::Pending], "unknown: Thing c has not been seen yet"),
+        (&[good, MemberView::Refused("x"), slow], "Thing c progressing (outside): slow"),
+        (&[MemberView::Refused("x"), MemberView::Missing], "Thing b progressing (outside): does not exist"),
+        (&[MemberView::Refused("x"), bad], "Thing b failed (own): bad"),
         (
-            &[slow, MemberView::Refused("things is forbidden"), MemberView::Pending],
-            "unknown: Thing b can not be watched: things is forbidden",
+            &[good, MemberView::Refused("things is forbidden"), good],
+            "unknown (refused): Thing b can not be watched; let the operator list and watch Thing (apps/v1): things is forbidden",
+        ),
+        (
+            &[MemberView::Refused("its namespace is not watched")],
+            "unknown (refused): Thing a can not be watched: its namespace is not watched",
         ),
         (&[slow, MemberView::Pending, bad], "Thing c failed (own): bad"),
         (&[bad, bad], "Thing a failed (own): bad"),

@@ -287,7 +287,10 @@ fn jobs_and_cron_jobs() {
     ]);
     assert!(judge(&complete).finished);
     assert!(judge(&leaving(complete)).finished);
-    assert!(!judge(&failed).finished);
+    assert!(!judge(&failed).finished, "whoever deletes it wants it made again");
+    let passing = |status: Value| judge(&of(json!({"ttlSecondsAfterFinished": 0}), status)).finished;
+    assert!(passing(failed["status"].clone()), "its time to live takes it away");
+    assert!(!passing(json!({"failed": 1})));
 }
 
 #[test]

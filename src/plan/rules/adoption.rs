@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::settled::reached;
 use crate::{
     plan::{
-        Action, Because, Note, View as Which, Wake,
+        Action, Because, Note, Wake,
         draft::{Decision, Draft},
     },
     release::{Adopt, Cause, Compared, Deployed, Health, HistoryResult, OperationKind, Record, RecordStatus},
@@ -112,7 +112,7 @@ fn receive(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
 }
 
 fn unseen(draft: &mut Draft<'_>) -> Decision {
-    super::inputs::meanwhile(draft, Because::ViewPending(Which::Members), Wake::Never)
+    super::inputs::meanwhile(draft, draft.unseen(), Wake::Never)
 }
 
 fn mark(revision: u32, label: Box<str>) -> Option<Decision> {

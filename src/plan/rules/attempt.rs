@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::testing;
 use crate::{
     plan::{
-        Action, Because, View as Which, Wake,
+        Action, Because, Wake,
         draft::{Decision, Draft},
         ending::Rejection,
     },
@@ -114,7 +114,7 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation, begun: bool) -> Option<De
         }
         Health::Progressing { member, why } => {
             let Some(end) = verdict_due(draft, operation.started, operation.deadline) else {
-                let because = Because::ViewPending(Which::Members);
+                let because = draft.unseen();
                 return Some(super::inputs::meanwhile(draft, because, Wake::Never));
             };
             if draft.now() < end {
@@ -126,9 +126,7 @@ fn judge(draft: &mut Draft<'_>, operation: &Operation, begun: bool) -> Option<De
             None
         }
         // A view that is missing is no verdict, however late it is.
-        Health::Unknown { .. } => {
-            Some(super::inputs::meanwhile(draft, Because::ViewPending(Which::Members), Wake::Never))
-        }
+        Health::Unknown { .. } => Some(super::inputs::meanwhile(draft, draft.unseen(), Wake::Never)),
     }
 }
 

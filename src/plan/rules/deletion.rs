@@ -39,10 +39,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return let_go();
     }
     let Some(newest) = records.newest() else {
-        return match draft.terminating() {
-            Some(member) => Decision::idle(Because::Terminating { member: member.clone() }),
-            None => let_go(),
-        };
+        return super::leaving::wait(draft, Because::Uninstalling).or_else(let_go);
     };
     if !draft.ever_ours() {
         return let_go();

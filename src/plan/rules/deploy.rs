@@ -2,17 +2,14 @@
 
 use crate::{
     plan::{
-        Because, Priority,
+        Priority,
         draft::{Decision, Draft},
     },
     release::{Cause, HistoryResult, InstallFailure, OperationKind, Record, RecordStatus},
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "a rule like the others, and the last: it always has an answer")]
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
-    // An install over what is on its way out would take it for its own, and lose it.
-    if let Some(member) = draft.terminating() {
-        return Decision::idle(Because::Terminating { member: member.clone() });
-    }
     let failed_before = draft.memory.failures.count > 0;
     let newest = draft.newest();
     let by_others = match newest {

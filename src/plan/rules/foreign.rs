@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     plan::{
-        Action, Because, Note, View as Which,
+        Action, Because, Note,
         draft::{Decision, Draft},
     },
     release::{
@@ -71,7 +71,7 @@ fn stopped_removal(draft: &mut Draft<'_>, revision: u32) -> Option<Decision> {
     match draft.health() {
         Health::Healthy => Decision::act(Action::Unlock { revision }, because),
         // What is not in view may be there.
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Unknown { .. } => Decision::idle(draft.unseen()),
         Health::Progressing { .. } | Health::Failed { .. } => None,
     }
 }
@@ -162,7 +162,6 @@ fn removed(draft: &mut Draft<'_>) {
     });
     if let Some(there) = draft.memory.deployed.take().or(bad) {
         draft.tell(OperationKind::Uninstall, there, now);
-        draft.memory.inventory = None;
         // Revisions may begin anew, so a number that was told of means nothing any more.
         draft.memory.handled.foreign = None;
         draft.notes.push(Note::ManualUninstall);

@@ -8,6 +8,7 @@ mod dependency;
 mod deploy;
 mod foreign;
 mod inputs;
+mod leaving;
 mod leftovers;
 mod outcome;
 mod remediation;
@@ -99,6 +100,12 @@ pub const RULES: &[Rule] = &[
         decide: foreign::decide,
     },
     Rule {
+        name: "leaving",
+        situation: "the release is gone, whoever removed it, and objects of it may still be on their way out",
+        action: "look which are, and wait until they are gone: helm would take them for its own, and they would vanish",
+        decide: leaving::decide,
+    },
+    Rule {
         name: "interrupted",
         situation: "a helm process of ours died over the newest revision",
         action: "unlock its record",
@@ -143,7 +150,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "settled",
         situation: "the desired digest is deployed",
-        action: "mark it when it is good; say so when it is not; run tests again that failed; do nothing else",
+        action: "mark it when it is good; say so when it is not; run tests again that failed; where it never was good and an object that helm made is gone, have helm make it again; do nothing else",
         decide: settled::decide,
     },
     Rule {

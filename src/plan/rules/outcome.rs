@@ -34,12 +34,16 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
         draft.memory.deployed = None;
         draft.memory.tested = None;
         draft.memory.failures.not_before = None;
-        draft.memory.inventory = Some(Inventory::new(0, outcome.left_over.clone()));
+        // Where nobody could look, the inventory tells what is to be looked at.
+        if let Some(left) = &outcome.left_over {
+            draft.memory.inventory = Some(Inventory::new(0, left.clone()));
+        }
         draft.notes.push(Note::Done { kind: operation.kind, revision: operation.revision, label: "".into() });
-        return match outcome.left_over.first() {
+        return match outcome.left_over.as_deref() {
             _ if !draft.snapshot.object.deleting => Because::Looking,
-            Some(member) => Because::Terminating { member: member.clone() },
-            None => Because::LettingGo,
+            Some([member, ..]) => Because::Terminating { member: member.clone() },
+            Some([]) => Because::LettingGo,
+            None => Because::Uninstalling,
         };
     }
     // An end without an error, and nobody could look: the view will tell.
@@ -75,7 +79,7 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     if let Some(payload) = outcome.payload.as_ref().filter(|payload| {
         payload.revision == operation.revision && payload.action != ForeignAction::Unreadable && record.is_some()
     }) {
-        draft.memory.inventory = Some(Inventory::new(payload.revision, payload.members.clone()));
+        draft.memory.inventory = Some(Inventory::of(payload));
     }
     let why = words(outcome, draft);
     match (&outcome.ended, record.map(|record| record.status)) {

@@ -2,7 +2,7 @@
 
 use crate::{
     plan::{
-        Because, Next, Priority, View, Wake,
+        Because, Next, Priority, Wake,
         draft::{Decision, Draft},
     },
     release::{
@@ -79,9 +79,7 @@ pub(super) fn restored(draft: &mut Draft<'_>) -> Option<Decision> {
     }
     match draft.health() {
         Health::Healthy => Some(draft.accept(newest.revision, None)),
-        Health::Unknown { .. } => {
-            Some(super::inputs::meanwhile(draft, Because::ViewPending(View::Members), Wake::Never))
-        }
+        Health::Unknown { .. } => Some(super::inputs::meanwhile(draft, draft.unseen(), Wake::Never)),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             let why = format!("{member}: {}", why.text).into();
             let because = Because::RolledBackUnhealthy { revision: newest.revision, why };

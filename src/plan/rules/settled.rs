@@ -3,7 +3,7 @@
 use super::testing;
 use crate::{
     plan::{
-        Action, Because, Next, Priority, View as Which, Wake,
+        Action, Because, Next, Priority, Wake,
         draft::{Decision, Draft},
     },
     release::{Cause, Health, HistoryResult, Inputs, InstallFailure, OperationKind, Record, RecordStatus},
@@ -75,7 +75,7 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
         }
         Health::Healthy if testing::are_due(draft, newest.revision) => testing::again(draft, newest, label),
         Health::Healthy => Some(draft.accept(newest.revision, None)),
-        Health::Unknown { .. } => Decision::idle(Because::ViewPending(Which::Members)),
+        Health::Unknown { .. } => Decision::idle(draft.unseen()),
         Health::Failed { member, why } | Health::Progressing { member, why } if newest.is_adopted() => {
             Decision::idle(Because::Unhealthy { label, member: member.clone(), why: why.clone() })
         }
@@ -87,6 +87,9 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             if first && reinstalls(draft) {
                 return Some(reinstall(draft, kind, label, why));
             }
+            if let Some(again) = complete(draft, newest, kind, (&label, &why)) {
+                return Some(again);
+            }
             let next = if draft.memory.quarantine_of(newest.digest.as_ref()?).is_some() {
                 Next::Quarantined
             } else {
@@ -95,6 +98,39 @@ fn unproven(draft: &mut Draft<'_>, newest: &Record, label: Box<str>) -> Option<D
             Decision::idle(Because::AttemptFailed { kind, label, why, next })
         }
     }
+}
+
+/// An object that helm made is gone, and the revision never was good. Nobody else makes it again, so that to watch would
+/// be to wait for ever, also for others that are not ready for want of it. An upgrade to the same digest makes what is
+/// missing and leaves the rest as it is (helm 3.22 and 4.3 look for each object and create those that they do not find);
+/// an install is refused while a revision is deployed. Each try is an attempt like any other, with its delay before the
+/// next. That something vanishes is not the version's own fault, so it is tried for as long as it does; only where
+/// something else fails as well do the attempts come to an end.
+///
+/// The index alone says that it is gone: what is there and has lost helm's label is missed too, and comes back the same
+/// way. Of a revision that was good once, what somebody deletes is left to the detection of drift.
+fn complete(
+    draft: &mut Draft<'_>,
+    newest: &Record,
+    kind: OperationKind,
+    (label, why): (&str, &str),
+) -> Option<Decision> {
+    let quarantined = newest.digest.as_ref().is_some_and(|digest| draft.memory.quarantine_of(digest).is_some());
+    if draft.snapshot.health.missing.is_none() || quarantined {
+        return None;
+    }
+    let failed = |next| Because::AttemptFailed { kind, label: label.into(), why: why.into(), next };
+    if let Some(until) = draft.memory.failures.not_before.filter(|moment| *moment > draft.now()) {
+        return Decision::until(failed(Next::RetryAt(until)), until);
+    }
+    if let Some(held) = super::dependency::decide(draft) {
+        return Some(held);
+    }
+    let mut decision = draft.launch(OperationKind::Upgrade, Cause::Retry, Priority::Retry, None);
+    if let (Because::Queued, Some(since)) = (&decision.because, draft.memory.failures.not_before) {
+        decision.because = failed(Next::RetryAt(since));
+    }
+    Some(decision)
 }
 
 fn reinstalls(draft: &Draft<'_>) -> bool {
@@ -131,7 +167,7 @@ fn reinstall(draft: &mut Draft<'_>, kind: OperationKind, label: Box<str>, why: B
 fn state(draft: &Draft<'_>, revision: u32, label: Box<str>) -> Because {
     match draft.health() {
         Health::Healthy => Because::Good { revision, label },
-        Health::Unknown { .. } => Because::ViewPending(Which::Members),
+        Health::Unknown { .. } => draft.unseen(),
         Health::Failed { member, why } | Health::Progressing { member, why } => {
             Because::Unhealthy { label, member: member.clone(), why: why.clone() }
         }

@@ -139,7 +139,14 @@ fn key(world: &World) -> u64 {
     let marks: Vec<_> = world.revisions.iter().map(|r| (r.record.stamp, r.record.verified)).collect();
     let history: Vec<_> = memory.history.iter().map(|h| (h.revision, h.action, h.result)).collect();
     (until, due, records, marks, history, memory.failures.own, memory.failures.rollbacks).hash(&mut hash);
-    let outside = (world.want, world.live, &world.health, &world.running.as_ref().map(|r| r.1), &world.object.retry);
+    let outside = (
+        world.want,
+        world.live,
+        world.leaving,
+        &world.health,
+        &world.running.as_ref().map(|r| r.1),
+        &world.object.retry,
+    );
     format!("{outside:?}").hash(&mut hash);
     let board = match &world.flight {
         crate::release::Flight::Idle => 0,
@@ -197,6 +204,7 @@ fn search(states: usize, ahead: i64) {
     let mut start = World::new("blue");
     start.ahead = ahead;
     start.policy.retries = 1;
+    start.held = true;
     let _ = start.run();
     start.want("red");
     let mut seen = HashSet::from([key(&start)]);
@@ -243,6 +251,7 @@ fn long_histories_are_safe_and_come_to_rest() {
         world.policy.retries = u32::from(seed % 2 == 0);
         world.policy.test.enabled = seed % 3 == 0;
         world.ahead = [-120, 0, 120][draw(3)];
+        world.held = seed % 5 == 0;
         let mut path = Vec::new();
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..60 {

@@ -76,6 +76,7 @@ fn payload_of(revision: &Revision) -> Payload {
         version: inputs(revision.colour).version,
         app_version: revision.colour.into(),
         members: vec![member()],
+        short_lived: Vec::new(),
         comparison: None,
     }
 }
@@ -156,6 +157,13 @@ pub(super) struct World {
     /// The highest number that was given.
     pub(super) counter: u32,
     pub(super) live: Option<Colour>,
+    /// Something outside holds what helm deletes, for a while.
+    pub(super) held: bool,
+    /// The objects are deleted and still there.
+    pub(super) leaving: bool,
+    /// So many runs of helm lose an object right after they made it.
+    pub(super) vanishing: u32,
+    pub(super) vanished: bool,
     pub(super) live_since: Option<Timestamp>,
     pub(super) health: BTreeMap<Colour, Sick>,
     pub(super) script: VecDeque<Run>,
@@ -214,6 +222,10 @@ impl World {
             revisions: Vec::new(),
             counter: 0,
             live: None,
+            held: false,
+            leaving: false,
+            vanishing: 0,
+            vanished: false,
             live_since: Some(start),
             health: BTreeMap::new(),
             script: VecDeque::new(),
@@ -249,7 +261,8 @@ impl World {
     pub(super) fn snapshot(&self) -> Snapshot {
         let wanted = self.memory.inventory.as_ref().is_some_and(|inventory| inventory.revision > 0);
         let health = match self.live.map(|live| self.health.get(live)) {
-            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into() },
+            _ if self.live_since.is_none() => Health::Unknown { why: "no view".into(), refused: false },
+            Some(_) if self.vanished => Health::Progressing { member: member(), why: Why::outside("does not exist") },
             None if wanted => {
                 Health::Progressing { member: member(), why: Why { fault: Fault::Own, text: "is missing".into() } }
             }
@@ -279,15 +292,23 @@ impl World {
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
             unread: None,
-            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
+            payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest || payload.revision == 0),
             health: HealthView {
                 health,
                 live_since: self.live_since,
-                present: if self.live.is_some() { vec![member()] } else { Vec::new() },
+                present: self.present(),
+                missing: Some(member()).filter(|_| self.vanished),
             },
             flight: self.flight.clone(),
             memory: self.memory.clone(),
         }
+    }
+
+    /// Of the objects that the inventory names.
+    fn present(&self) -> Vec<Member> {
+        let there = self.live.is_some() || self.leaving;
+        let known = self.memory.inventory.iter().flat_map(|inventory| &inventory.members);
+        known.filter(|_| there).cloned().collect()
     }
 
     /// One pass: plan, check, write, act.
@@ -317,6 +338,10 @@ impl World {
             Action::AddFinalizer => self.object.finalizer = true,
             Action::RemoveFinalizer => self.gone = true,
             Action::Prepare => self.inputs = InputsView::Underway,
+            Action::Inspect { revision: 0 } => {
+                let members = if self.leaving { vec![member()] } else { Vec::new() };
+                self.payload = Some(Payload::left(members));
+            }
             Action::Inspect { revision } => {
                 let found = self.revisions.iter().find(|r| r.record.revision == *revision).unwrap();
                 self.payload = Some(payload_of(found));
@@ -392,6 +417,10 @@ impl World {
         } else if self.running.is_some() {
             let run = self.script.pop_front().unwrap_or(Run::Good);
             self.helm_end(run);
+            moved = true;
+        } else if self.leaving && matches!(self.last, Some((Action::Idle, Because::Terminating { .. }))) {
+            // As late as can be: after everything that did not wait for it.
+            self.leaving = false;
             moved = true;
         }
         moved

@@ -118,6 +118,8 @@ pub(super) fn comes_to_rest(world: &World, known: &mut HashSet<u64>) {
         if reached.action != Action::Idle || here != before {
             continue;
         }
+        // What is waited for, and so goes away, is told by what was said last.
+        world.last = Some((reached.action.clone(), reached.because.clone()));
         if !world.surroundings() {
             if reached.wake == Wake::Never {
                 is_at_rest(&world, &reached.because);

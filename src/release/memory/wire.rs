@@ -61,16 +61,35 @@ impl From<HelmReleaseStatus> for Memory {
                 })
                 .filter(|q| seen.insert(q.digest.clone()))
                 .collect(),
-            inventory: status.inventory.map(|i| Inventory {
-                revision: i.revision,
-                complete: i.complete,
-                members: i.objects.into_iter().map(Member::from).collect(),
-            }),
+            inventory: status.inventory.map(Inventory::from),
             tested: status.tested.map(Tested::from),
             history: status.history.into_iter().map(HistoryEntry::from).collect(),
             definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
         }
+    }
+}
+
+impl From<api::Inventory> for Inventory {
+    fn from(wire: api::Inventory) -> Self {
+        let short_lived = wire.objects.iter().filter(|object| object.short_lived).cloned();
+        Self {
+            revision: wire.revision,
+            complete: wire.complete,
+            short_lived: short_lived.map(Member::from).collect(),
+            members: wire.objects.into_iter().map(Member::from).collect(),
+        }
+    }
+}
+
+impl From<Inventory> for api::Inventory {
+    fn from(inventory: Inventory) -> Self {
+        let Inventory { revision, complete, members, short_lived } = inventory;
+        let object = |member: Member| {
+            let short_lived = short_lived.contains(&member);
+            api::InventoryObject { short_lived, ..member.into() }
+        };
+        Self { revision, complete, objects: members.into_iter().map(object).collect() }
     }
 }
 
@@ -163,15 +182,50 @@ impl From<Memory> for HelmReleaseStatus {
                     since: q.since,
                 })
                 .collect(),
-            inventory: inventory.map(|i| api::Inventory {
-                revision: i.revision,
-                complete: i.complete,
-                objects: i.members.into_iter().map(Into::into).collect(),
-            }),
+            inventory: inventory.map(Into::into),
             tested: tested.map(Into::into),
             history: history.into_iter().map(Into::into).collect(),
             crds: definitions.map(Into::into),
             handled: (handled != api::Handled::default()).then_some(handled),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::{Payload, Record, RecordStatus, Records};
+
+    fn member(kind: &str, name: &str) -> Member {
+        let api_version = if kind == "Job" { "batch/v1" } else { "v1" };
+        Member { api_version: api_version.into(), kind: kind.into(), namespace: "a".into(), name: name.into() }
+    }
+
+    #[test]
+    fn members_that_may_be_gone_are_told_by_status_and_by_the_mark() {
+        let (passing, other, pod) = (member("Job", "passing"), member("Job", "other"), member("Pod", "pod"));
+        let members = vec![pod.clone(), other.clone(), passing.clone()];
+        let payload = Payload { members, short_lived: vec![passing.clone()], ..Payload::unreadable(2) };
+        let before = Memory { inventory: Some(Inventory::of(&payload)), ..Memory::default() };
+        let memory = Memory::from(HelmReleaseStatus::from(before.clone()));
+        assert_eq!(memory, before, "also after a restart");
+        let records = |verified| {
+            let record = Record {
+                revision: 2,
+                status: RecordStatus::Deployed,
+                digest: None,
+                owner: None,
+                stamp: None,
+                verified,
+                cleared: None,
+                adopted: None,
+                written: 0,
+            };
+            Records::new(vec![record])
+        };
+        let may = |records: &Records| [&passing, &other, &pod].map(|member| memory.may_be_gone(member, Some(records)));
+        assert_eq!(may(&records(None)), [true, false, false], "its attempt is open");
+        assert_eq!(may(&records(Some(2))), [true, true, false]);
+        assert_eq!(may(&records(Some(1))), [true, false, false], "the mark is that of another revision");
     }
 }

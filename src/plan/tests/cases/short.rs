@@ -109,13 +109,15 @@ fn health(value: &mut Value) {
     let (state, fault) = text.split_once(' ').unwrap_or((text, "own"));
     let fault = if fault == "outside" { "Outside" } else { "Own" };
     let bad = json!({"member": member(), "why": {"fault": fault, "text": "not ready"}});
+    let missing = if state == "missing" { json!(member()) } else { Value::Null };
     let health = match state {
         "healthy" => json!("Healthy"),
-        "progressing" => json!({"Progressing": bad}),
+        "progressing" | "missing" => json!({"Progressing": bad}),
         "failed" => json!({"Failed": bad}),
+        "refused" => json!({"Unknown": {"why": "may not list jobs", "refused": true}}),
         _ => json!({"Unknown": {"why": "no view"}}),
     };
-    *value = json!({"health": health, "liveSince": "-10m", "present": [member()]});
+    *value = json!({"health": health, "liveSince": "-10m", "present": [member()], "missing": missing});
 }
 
 fn remembered(key: &str, value: &mut Value) {

@@ -123,10 +123,11 @@ impl World {
         let outside =
             (&self.object, self.want, known, sought, &self.revisions, self.counter, self.live, self.live_since);
         let helm = (&self.health, &self.script, &self.flight, &self.running, read, self.gone);
+        let objects = (self.leaving, self.vanished, self.vanishing);
         let open = (observed_generation, desired, deployed, operation, failures, quarantined);
         let past = (listed, tested, history, definitions, handled);
         let mut text = Text(DefaultHasher::new());
-        fmt::write(&mut text, format_args!("{outside:?}{helm:?}{open:?}{past:?}")).unwrap();
+        fmt::write(&mut text, format_args!("{outside:?}{helm:?}{objects:?}{open:?}{past:?}")).unwrap();
         text.0.finish()
     }
 }

@@ -36,6 +36,8 @@ impl World {
             }
             Stage::Pending if operation.kind != OperationKind::Uninstall => {
                 self.live = self.newest().map(|newest| newest.colour);
+                self.vanished = self.vanishing > 0;
+                self.vanishing = self.vanishing.saturating_sub(1);
                 self.supersede(&operation);
                 Stage::Superseding
             }
@@ -78,6 +80,7 @@ impl World {
             OperationKind::Install => {
                 let allowed = matches!(newest, None | Some(RecordStatus::Failed | RecordStatus::Uninstalled));
                 assert!(allowed, "helm refuses to install over {newest:?}");
+                assert!(!self.leaving, "an install takes what is on its way out for its own, and it vanishes");
                 let colour = colour(operation.digest.as_ref().unwrap());
                 self.create(RecordStatus::PendingInstall, colour, &labels, "Initial install underway");
             }
@@ -179,7 +182,7 @@ impl World {
             records: Some(self.records()),
             payload: self.newest().map(|newest| Box::new(payload_of(newest))),
             awaited: None,
-            left_over: Vec::new(),
+            left_over: Some(if self.leaving { vec![member()] } else { Vec::new() }),
             definitions: Box::default(),
             tests,
         });
@@ -212,6 +215,7 @@ impl World {
     pub(in super::super) fn manual_uninstall(&mut self) {
         self.revisions.clear();
         self.counter = 0;
+        self.leaving = self.held && self.live.is_some();
         self.live = None;
     }
 }

@@ -446,3 +446,32 @@ fn history_tells_what_helm_refused_and_what_others_did_and_decides_nothing_from_
     assert!(world.memory.history.iter().all(|entry| &*entry.chart == "unicorn"));
     assert_eq!(world.memory.history.last().unwrap().cause.as_str(), "external");
 }
+
+#[test]
+fn an_object_that_vanished_after_an_install_is_made_again_by_another_run() {
+    let mut world = World::new("pink");
+    world.vanishing = 4;
+    world.policy.retries = 0;
+    world.run();
+    for _ in 0..20 {
+        world.wait();
+    }
+    let upgrade = (Upgrade, Some("pink"));
+    let because = rests(&mut world, &[(Install, Some("pink")), upgrade, upgrade, upgrade, upgrade]);
+    assert!(ends("pink", &because), "{because:?}");
+}
+
+#[test]
+fn an_object_that_vanished_after_an_upgrade_that_is_kept_is_made_again_by_another_run() {
+    let mut world = good_at(&["pink"]);
+    world.policy.upgrade_failure = UpgradeFailure::Keep;
+    world.vanishing = 2;
+    world.want("blue");
+    world.run();
+    for _ in 0..10 {
+        world.wait();
+    }
+    let upgrade = (Upgrade, Some("blue"));
+    let because = rests(&mut world, &[(Install, Some("pink")), upgrade, upgrade, upgrade]);
+    assert!(ends("blue", &because), "{because:?}");
+}

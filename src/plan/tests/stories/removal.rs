@@ -107,3 +107,71 @@ fn a_bad_release_is_removed_like_a_good_one() {
     let world = deleted(world);
     assert!(world.gone && world.revisions.is_empty());
 }
+
+fn held() -> World {
+    let mut world = good_at(&["pink"]);
+    world.held = true;
+    world
+}
+
+/// The passes up to the end of what goes on by itself, but for the end of what is on its way out.
+fn until_it_waits(world: &mut World) -> Because {
+    for _ in 0..60 {
+        let because = world.pass().because;
+        if matches!(because, Because::Terminating { .. }) {
+            return because;
+        }
+        world.surroundings();
+    }
+    panic!("nothing is waited for: {:?}", world.last);
+}
+
+#[test]
+fn a_removal_by_hand_is_waited_for_to_its_end_before_the_next_install() {
+    let mut world = held();
+    world.manual_uninstall();
+    assert!(world.leaving);
+    until_it_waits(&mut world);
+    let because = rests(&mut world, &[(Install, Some("pink")), (Install, Some("pink"))]);
+    assert!(ends("pink", &because), "{because:?}");
+}
+
+#[test]
+fn an_install_waits_for_a_removal_of_ours_whose_end_was_lost() {
+    let mut world = World::new("blue");
+    world.held = true;
+    world.health.insert("blue", Sick::Broken(Fault::Own));
+    world.policy.install_failure = crate::api::InstallFailure::Uninstall;
+    world.run();
+    world.now = world.now.checked_add(jiff::SignedDuration::from_mins(1)).unwrap();
+    world.run_until(Uninstall);
+    world.manual_uninstall();
+    world.crash();
+    world.health.clear();
+    until_it_waits(&mut world);
+    let because = world.run().because;
+    assert!(ends("blue", &because), "{because:?}");
+}
+
+#[test]
+fn a_deletion_whose_removal_was_lost_with_its_operator_waits_for_what_is_left() {
+    let mut world = held();
+    world.object.deleting = true;
+    world.run_until(Uninstall);
+    world.manual_uninstall();
+    world.crash();
+    until_it_waits(&mut world);
+    assert!(!world.gone);
+    world.run();
+    assert!(world.gone && world.runs.len() == 2, "{:?}", world.runs);
+}
+
+#[test]
+fn what_is_left_and_stays_is_not_waited_for() {
+    let mut world = good_at(&["pink"]);
+    world.manual_uninstall();
+    // Kept by a policy of its own: it is there and no part of a removal.
+    world.live = Some("pink");
+    let because = rests(&mut world, &[(Install, Some("pink")), (Install, Some("pink"))]);
+    assert!(ends("pink", &because), "{because:?}");
+}
