@@ -446,3 +446,21 @@ fn history_tells_what_helm_refused_and_what_others_did_and_decides_nothing_from_
     assert!(world.memory.history.iter().all(|entry| &*entry.chart == "unicorn"));
     assert_eq!(world.memory.history.last().unwrap().cause.as_str(), "external");
 }
+
+#[test]
+fn races_that_are_lost_in_a_row_are_waited_out_and_helm_is_quoted() {
+    let mut world = good_at(&["pink"]);
+    world.want("blue");
+    world.script = vec![Run::Refused(FailureClass::LostRace); 4].into();
+    let reached = world.run();
+    assert!(matches!(&reached.because, Because::Hindered { why, .. } if &**why == "helm said so"), "{reached:?}");
+    assert_eq!(world.runs.len(), 3, "the first is planned anew at once, the second waits");
+    let mut delays = Vec::new();
+    for _ in 0..2 {
+        let Wake::At(until) = world.wait().wake else { panic!("{:?}", world.last) };
+        delays.push(until.duration_since(world.now).as_secs());
+    }
+    assert!(delays[0] >= 40 && delays[1] >= 80, "{delays:?}");
+    assert!(ends("blue", &world.wait().because));
+    assert_eq!(world.memory.failures, crate::release::Failures::default());
+}
