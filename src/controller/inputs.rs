@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     release::{Inputs, InputsProblem, InputsProblemKind, InputsView},
     sources::StoredChart,
-    types::{ObjectKey, Redacted},
+    types::{ObjectKey, Redacted, ReleaseDigest},
 };
 
 /// What helm is given, found by a look-up and kept until a run takes it.
@@ -150,6 +150,17 @@ impl InputsIndex {
                     }
                 };
             }
+        }
+    }
+
+    /// What was known of the inputs of `digest` could not be had again for the run that needed it: they count as looked
+    /// up, and as not found. Newer ones are left as they are.
+    pub fn fail(&self, key: &ObjectKey, digest: Option<&ReleaseDigest>, problem: InputsProblem, now: Timestamp) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else { return };
+        if matches!(&entry.state, State::Known { inputs, .. } if Some(&inputs.digest) == digest) {
+            entry.tries = entry.tries.saturating_add(1);
+            entry.state = State::Failed { problem, at: now };
         }
     }
 

@@ -18,6 +18,7 @@ mod judging;
 mod leftovers;
 mod look;
 mod operate;
+mod order;
 mod pass;
 mod payloads;
 mod prepare;
