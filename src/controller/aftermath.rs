@@ -2,14 +2,14 @@
 
 use futures::{TryStreamExt as _, stream};
 
-use super::{Context, leftovers::is_of, operate::Attempt, persistently, verdicts};
+use super::{Context, leftovers::is_of, operate::Attempt, persistently, spoilt, verdicts};
 use crate::{
     api::{INVENTORY_MAX, OperationKind},
     cluster::{ClusterError, RecordData},
     health::has_health,
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, Failure, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
+        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
         Records, Why, record_name,
     },
     types::{Duration, ReleaseKey},
@@ -36,9 +36,6 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     };
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
-        if let Some(newest) = records.as_ref().and_then(Records::newest) {
-            why_refused(context, &release, newest.revision).await;
-        }
         let left_over = left_over(context, &release, &attempt.members).await;
         return Outcome { records, left_over, ..outcome };
     }
@@ -47,13 +44,16 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
     let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
     let Ok(Some(written)) = written else {
         let records = context.read_records_again(&release).await.ok();
-        if let (Ended::Failed(Failure { class: FailureClass::LostRace, .. }), Some(newest)) =
-            (&outcome.ended, records.as_ref().and_then(Records::newest))
-        {
-            why_refused(context, &release, newest.revision).await;
-        }
-        return Outcome { records, ..outcome };
+        let ended = match records.as_ref().and_then(Records::newest) {
+            Some(newest) => spoilt::explained(context, &release, newest.revision, outcome.ended).await,
+            None => outcome.ended,
+        };
+        return Outcome { ended, records, ..outcome };
     };
+    if written.record.is_none() && spoilt::may_be_told_by(&outcome.ended) {
+        let ended = Ended::Failed(spoilt::in_the_way(&release, *revision));
+        return Outcome { ended, records: context.read_records_again(&release).await.ok(), ..outcome };
+    }
     let tests = match kind {
         OperationKind::Test => verdicts::look(context, &attempt.policy, &written).await,
         OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => None,
@@ -75,16 +75,6 @@ pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, 
         context.payloads.put(&release, payload.clone(), written.version());
     }
     Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
-}
-
-/// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
-/// removes the others and leaves that one. Planned anew, that would go on for ever.
-async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
-    let Ok(Some(record)) = context.requests.read_record_data(release, newest).await else { return };
-    let payload = payload(context, release, newest, &record).await;
-    if payload.action == ForeignAction::Unreadable {
-        context.payloads.put(release, payload, record.version());
-    }
 }
 
 fn ran_out_of_time(ended: &Ended) -> bool {
@@ -212,7 +202,7 @@ pub(super) async fn members(
     Ok((payload.action != ForeignAction::Unreadable).then_some(payload.members))
 }
 
-async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
+pub(super) async fn payload(context: &Context, release: &ReleaseKey, revision: u32, record: &RecordData) -> Payload {
     let decoded = helm::decode(&record.bytes).map_err(|error| error.to_string());
     let read = decoded.and_then(|decoded| match helm::manifest_objects(&decoded.manifest) {
         Ok(objects) => Ok((decoded, objects)),

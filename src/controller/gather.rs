@@ -70,6 +70,10 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         let newest = records.is()?.newest()?.revision;
         context.payloads.unread(&policy.key(), newest)
     });
+    let spoilt = policy.as_ref().map_or_else(Vec::new, |policy| {
+        let release = policy.key();
+        context.payloads.spoilt(&release, |revision| context.records.version(&release, revision))
+    });
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -83,6 +87,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         records,
         payload,
         unread,
+        spoilt,
         health,
         flight,
         memory,

@@ -25,6 +25,7 @@ mod prepare;
 mod program;
 mod run;
 mod shutdown;
+mod spoilt;
 mod verdicts;
 mod write;
 

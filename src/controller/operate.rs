@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) way_back: Option<u32>,
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
+    /// The run before wrote nothing: something may stand where the next record is to be written.
+    pub(super) was_refused: bool,
     /// Objects that are not the release's are taken over.
     pub(super) takes_objects: bool,
     pub(super) stop: Stop,

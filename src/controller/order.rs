@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Context, inputs::Prepared, operate::Attempt, prepare, verdicts};
+use super::{Context, inputs::Prepared, operate::Attempt, prepare, spoilt, verdicts};
 use crate::{
     api::OperationKind,
+    cluster::RecordData,
     helm::{self, Command, Invocation},
     release::{
         Failure, FailureClass, Hooks, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Operation, OwnerId, Policy, Record,
@@ -41,6 +42,13 @@ pub(super) async fn ready(
         let message = format!("the release is at revision {newest}, not at {expected}: somebody else acted on it");
         return Err(Failure { class: FailureClass::LostRace, message: message.into() });
     }
+    let creates = !matches!(operation.kind, OperationKind::Uninstall | OperationKind::Test);
+    if let Some(failure) = match creates && attempt.was_refused {
+        true => spoilt::stands_in_the_way(context, &policy.key(), operation.revision).await,
+        false => None,
+    } {
+        return Err(failure);
+    }
     let mut chart = None;
     let (command, wait_for_hooks) = match operation.kind {
         OperationKind::Install | OperationKind::Upgrade => {
@@ -55,12 +63,12 @@ pub(super) async fn ready(
                 return Err(Failure { class: FailureClass::LostRace, message: message.into() });
             }
             let force_conflicts = attempt.failed_rollbacks > 0;
-            (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
+            (Command::Rollback { to, force_conflicts }, hooks_to_return(context, policy, to).await?)
         }
         OperationKind::Test => {
             (Command::Test { except: verdicts::left_out(context, policy, operation.revision).await? }, false)
         }
-        OperationKind::Uninstall => (Command::Uninstall, has_hooks(context, policy, newest).await),
+        OperationKind::Uninstall => (Command::Uninstall, hooks_to_remove(context, policy, newest).await?),
     };
     let (timeout, wall_clock) = limits(operation, policy, context.clock.now());
     let invocation = Invocation {
@@ -99,11 +107,23 @@ fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
     }
 }
 
-/// Whether a revision has hooks other than tests; in doubt yes, because hooks expect ready and deleted objects.
-async fn has_hooks(context: &Context, policy: &Policy, revision: u32) -> bool {
-    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), revision).await else { return true };
-    let Ok(payload) = helm::decode(&record.bytes) else { return true };
-    payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test")))
+/// Whether the revision to go back to has hooks other than tests; in doubt yes, because hooks expect ready and deleted
+/// objects. One that cannot be read is no way back: helm would not find it.
+async fn hooks_to_return(context: &Context, policy: &Policy, to: u32) -> Result<bool, Failure> {
+    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), to).await else { return Ok(true) };
+    has_hooks(&record).ok_or_else(|| spoilt::unreadable(context, &policy.key(), to, &record))
+}
+
+/// The same for what is to be removed. helm would remove the revision before one that it cannot read.
+async fn hooks_to_remove(context: &Context, policy: &Policy, newest: u32) -> Result<bool, Failure> {
+    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), newest).await else { return Ok(true) };
+    has_hooks(&record).ok_or_else(|| spoilt::newest_unreadable(context, &policy.key(), newest, &record))
+}
+
+/// `None` where the record cannot be read.
+fn has_hooks(record: &RecordData) -> Option<bool> {
+    let payload = helm::decode(&record.bytes).ok()?;
+    Some(payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test"))))
 }
 
 /// What helm is to deploy, if it still is what the operation was planned for.

@@ -156,6 +156,8 @@ pub enum FailureClass {
     InputsChanged,
     /// helm is missing, too old or cannot be started.
     HelmUnavailable,
+    /// A record that the run needs cannot be read, or what is no record has the name of the next one.
+    RecordSpoilt,
     /// The operator itself failed in the middle of the run.
     Internal,
     /// helm said something that none of the above covers.
@@ -185,6 +187,7 @@ impl FailureClass {
             Self::NotFound => "NotFound",
             Self::InputsChanged => "InputsChanged",
             Self::HelmUnavailable => "HelmUnavailable",
+            Self::RecordSpoilt => "RecordSpoilt",
             Self::Internal => "Internal",
             Self::Other => "Other",
         }
@@ -199,6 +202,7 @@ impl FailureClass {
                 | Self::LostRace
                 | Self::InputsChanged
                 | Self::HelmUnavailable
+                | Self::RecordSpoilt
                 | Self::Internal
         )
     }
@@ -215,6 +219,7 @@ impl FailureClass {
             | Self::AccountMissing
             | Self::InputsChanged
             | Self::HelmUnavailable
+            | Self::RecordSpoilt
             | Self::Internal => Fault::Outside,
             Self::Template
             | Self::Schema

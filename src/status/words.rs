@@ -81,6 +81,9 @@ pub(super) fn say(because: &Because) -> Saying {
         Because::Hindered { why, until } => {
             (Truth::False, Reason::HelmUnavailable, format!("{why}; next attempt {}", at(*until)), Going::Working)
         }
+        Because::RecordSpoilt { why, until } => {
+            (Truth::False, Reason::RecordUnreadable, format!("{why}; looked at again {}", at(*until)), Going::Working)
+        }
         Because::ViewPending(_) | Because::ViewRefused { .. } | Because::RecordUnreadable { .. } => view(because),
         Because::Looking
         | Because::Queued

@@ -129,6 +129,7 @@ fn attempt(context: &Context, digest: &ReleaseDigest) -> Attempt {
         members: Vec::new(),
         way_back: None,
         failed_rollbacks: 0,
+        was_refused: false,
         takes_objects: false,
         stop: Stop::default(),
         wanted_to_end: CancellationToken::new(),

@@ -1,5 +1,7 @@
 //! A run of helm has ended: what it means for the attempt. The record is believed before the exit code.
 
+use jiff::Timestamp;
+
 use super::deletion;
 use crate::{
     plan::{
@@ -12,6 +14,9 @@ use crate::{
         OperationKind, Outcome, RecordStatus, Records,
     },
 };
+
+/// What an attempt is put off by that no time mends: a record that cannot be read, or a Secret in the place of one.
+const RECORD_UNREADABLE: &str = "RecordUnreadable";
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Flight::Ended(outcome) = &draft.snapshot.flight else { return None };
@@ -134,8 +139,19 @@ fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> 
         return refused(draft, operation, failure.message.clone());
     }
     draft.memory.operation = None;
-    let until = draft.put_off(reason(operation.kind), &failure.message);
-    Because::Hindered { why: failure.message.clone(), until }
+    let spoilt = failure.class == FailureClass::RecordSpoilt;
+    let reason = if spoilt { RECORD_UNREADABLE } else { reason(operation.kind) };
+    let until = draft.put_off(reason, &failure.message);
+    waits(draft, until)
+}
+
+/// What an attempt that was put off waits for.
+pub(super) fn waits(draft: &Draft<'_>, until: Timestamp) -> Because {
+    let why = draft.last_failure();
+    match &draft.memory.failures.last {
+        Some(last) if last.reason == RECORD_UNREADABLE => Because::RecordSpoilt { why, until },
+        Some(_) | None => Because::Hindered { why, until },
+    }
 }
 
 /// Whether a run met with another release, or other inputs, than it was planned for, and none before it did since helm

@@ -7,7 +7,7 @@ use crate::{
     },
     release::{
         Cause, Failures, Health, HistoryEntry, HistoryResult, OperationKind, Quarantined, Record, RecordStatus,
-        Records, UpgradeFailure,
+        Records, UpgradeFailure, record_name,
     },
 };
 
@@ -38,7 +38,8 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let records = draft.records()?;
-    let target = destination(draft, records).or_else(|| draft.memory.way_back(records, newest.revision))?.revision;
+    let back = || draft.memory.way_back(records, newest.revision, &draft.snapshot.spoilt);
+    let target = destination(draft, records).or_else(back)?.revision;
     let (label, why) = (draft.desired_label(), held.map_or_else(|| draft.last_failure(), |held| held.message.clone()));
     let until = draft.rollback_due();
     if draft.now() < until {
@@ -59,7 +60,25 @@ fn destination<'r>(draft: &Draft<'_>, records: &'r Records) -> Option<&'r Record
         |entry: &&HistoryEntry| entry.action == OperationKind::Rollback && entry.result != HistoryResult::External;
     let last = draft.memory.history.iter().rev().find(|entry| !ours(entry))?;
     let digest = last.digest.as_ref().filter(|_| last.action == OperationKind::Rollback)?;
-    records.iter().rev().find(|record| record.is_verified() && draft.digest_of(record) == Some(digest))
+    let spoilt = &draft.snapshot.spoilt;
+    let there = |record: &&Record| record.is_verified() && !spoilt.contains(&record.revision);
+    records.iter().rev().filter(there).find(|record| draft.digest_of(record) == Some(digest))
+}
+
+/// Says in addition why a bad version is still there: the only way back has a record that helm cannot read.
+fn without_way_back(draft: &Draft<'_>, why: Box<str>) -> Box<str> {
+    let (Some(records), Some(newest)) = (draft.records(), draft.newest()) else { return why };
+    let back = |spoilt: &[u32]| draft.memory.way_back(records, newest.revision, spoilt);
+    match (back(&[]), back(&draft.snapshot.spoilt)) {
+        (Some(lost), None) => {
+            let secret = record_name(&draft.policy.release, lost.revision);
+            if why.contains(&secret) {
+                return why;
+            }
+            format!("{why}; there is no way back: Secret {secret} cannot be read, restore it").into()
+        }
+        (_, Some(_)) | (None, None) => why,
+    }
 }
 
 fn is_rollback(draft: &Draft<'_>, record: &Record) -> bool {
@@ -118,7 +137,7 @@ pub(super) fn quarantined(draft: &mut Draft<'_>) -> Option<Decision> {
 pub(super) fn backoff(draft: &mut Draft<'_>) -> Option<Decision> {
     let until = draft.memory.failures.not_before.filter(|moment| *moment > draft.now())?;
     let because = match draft.memory.failures.count {
-        0 => Because::Hindered { why: draft.last_failure(), until },
+        0 => super::outcome::waits(draft, until),
         _ => state(draft),
     };
     Decision::until(because, until)
@@ -140,6 +159,7 @@ pub(in crate::plan) fn state(draft: &Draft<'_>) -> Because {
     // Where helm refused before it wrote a revision, the release is at something good without a way back.
     let back = draft.at_good().is_some_and(|newest| held.is_some() || is_rollback(draft, newest));
     let Some(deployed) = deployed.filter(|_| back) else {
+        let why = without_way_back(draft, why);
         return Because::AttemptFailed { kind: super::deploy::kind(draft), label, why, next };
     };
     match draft.health() {

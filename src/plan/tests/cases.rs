@@ -26,7 +26,7 @@ macro_rules! variants {
 variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Adopt Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
-    ViewRefused RecordUnreadable InvalidSpec ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
+    ViewRefused RecordUnreadable RecordSpoilt InvalidSpec ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);
@@ -175,6 +175,7 @@ fn there_is_one_sound_plan_for_every_mixture_of_cases() {
             inputs: draw().inputs,
             records: draw().records,
             payload: draw().payload,
+            spoilt: draw().spoilt,
             health: draw().health,
             flight: draw().flight,
             memory: draw().memory,

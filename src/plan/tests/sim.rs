@@ -267,6 +267,7 @@ impl World {
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
             unread: None,
+            spoilt: Vec::new(),
             payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest),
             health: HealthView {
                 health,
