@@ -1,16 +1,17 @@
 //! Puts together what a decision is made from: reads indexes, asks nobody, waits for nothing.
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::{Context, dependencies, inputs::Schedule};
 use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
-        policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Payload, Policy, RecordStatus,
+        Records, Snapshot, Spec, Unread, View, policy_of_names,
     },
-    types::{ObjectKey, ReleaseDigest, ReleaseKey},
+    types::{self, ObjectKey, ReleaseDigest, ReleaseKey},
 };
 
 /// How long a pass is put off while a view that has just been opened completes its first list: what is said in that
@@ -61,19 +62,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     {
         return Gathered::NotYet;
     }
-    let payload = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        let seen = context.records.version(&policy.key(), newest);
-        context.payloads.get(&policy.key(), seen).filter(|payload| payload.revision == newest)
-    });
-    let unread = policy.as_ref().and_then(|policy| {
-        let newest = records.is()?.newest()?.revision;
-        context.payloads.unread(&policy.key(), newest)
-    });
-    let spoilt = policy.as_ref().map_or_else(Vec::new, |policy| {
-        let release = policy.key();
-        context.payloads.spoilt(&release, |revision| context.records.version(&release, revision))
-    });
+    let seen = policy.as_ref().map_or(Seen::NOTHING, |policy| seen(context, &policy.key(), records.is()));
+    let Seen { payload, unread, spoilt, untouched } = seen;
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -88,11 +78,48 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         payload,
         unread,
         spoilt,
+        untouched,
         health,
         flight,
         memory,
     };
     Gathered::Snapshot(Box::new(snapshot), desired)
+}
+
+/// What is known of the records of a release beside their labels.
+struct Seen {
+    payload: Option<Payload>,
+    unread: Option<Unread>,
+    spoilt: Vec<u32>,
+    untouched: types::Duration,
+}
+
+impl Seen {
+    const NOTHING: Self = Self { payload: None, unread: None, spoilt: Vec::new(), untouched: types::Duration::ZERO };
+}
+
+fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>) -> Seen {
+    let Some(newest) = records.and_then(Records::newest) else {
+        context.sightings.forget(release);
+        return Seen::NOTHING;
+    };
+    let version = |revision| context.records.version(release, revision);
+    let (revision, at) = (newest.revision, version(newest.revision));
+    let untouched = match at {
+        Some(at) if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling => {
+            context.sightings.untouched(release, revision, at, Instant::now())
+        }
+        Some(_) | None => {
+            context.sightings.forget(release);
+            types::Duration::ZERO
+        }
+    };
+    Seen {
+        payload: context.payloads.get(release, at).filter(|payload| payload.revision == revision),
+        unread: context.payloads.unread(release, revision),
+        spoilt: context.payloads.spoilt(release, version),
+        untouched,
+    }
 }
 
 pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {

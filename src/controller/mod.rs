@@ -25,6 +25,7 @@ mod prepare;
 mod program;
 mod run;
 mod shutdown;
+mod sightings;
 mod spoilt;
 mod verdicts;
 mod write;
@@ -67,6 +68,7 @@ use inputs::InputsIndex;
 use judging::Judging;
 use leftovers::Clearing;
 use payloads::Payloads;
+use sightings::Sightings;
 
 /// The longest delay after passes that failed in a row.
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -115,6 +117,7 @@ pub struct Context {
     since: AtomicI64,
     inputs: InputsIndex,
     payloads: Payloads,
+    sightings: Sightings,
     judging: Judging,
     census: Census,
     clearing: Clearing,
@@ -283,6 +286,7 @@ impl Context {
         self.passed(key);
         if let Some(release) = release {
             self.payloads.give_up(release);
+            self.sightings.forget(release);
             self.clearing.end(release);
             self.live.forget(release);
         }

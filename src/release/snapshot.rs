@@ -7,7 +7,11 @@ use super::{
     Difference, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome, OwnerId, Policy,
     Record, RecordStatus, Records, View,
 };
-use crate::types::{ObjectKey, ReleaseDigest};
+use crate::types::{Duration, ObjectKey, ReleaseDigest};
+
+fn no_time() -> Duration {
+    Duration::ZERO
+}
 
 /// One look at a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,10 @@ pub struct Snapshot {
     /// Revisions that are there and whose payload is known not to be readable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spoilt: Vec<u32>,
+    /// How long this process has seen the newest record as it is, by its own monotonic clock, where helm is at work on it
+    /// or died over it.
+    #[serde(default = "no_time")]
+    pub untouched: Duration,
     /// The health of `memory.inventory`.
     #[serde(default)]
     pub health: HealthView,

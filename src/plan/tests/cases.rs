@@ -176,6 +176,7 @@ fn there_is_one_sound_plan_for_every_mixture_of_cases() {
             records: draw().records,
             payload: draw().payload,
             spoilt: draw().spoilt,
+            untouched: draw().untouched,
             health: draw().health,
             flight: draw().flight,
             memory: draw().memory,
