@@ -9,8 +9,8 @@ use crate::{
     health::has_health,
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
-        Records, Why, record_name,
+        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record, Records, Why,
+        record_name,
     },
     types::{Duration, ReleaseKey},
 };

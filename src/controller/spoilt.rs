@@ -47,10 +47,7 @@ pub(super) async fn stands_in_the_way(context: &Context, release: &ReleaseKey, r
 
 /// Whether helm's words may come from a record that it passed by.
 pub(super) fn may_be_told_by(ended: &Ended) -> bool {
-    matches!(
-        ended,
-        Ended::Failed(Failure { class: FailureClass::LostRace | FailureClass::NotFound, .. })
-    )
+    matches!(ended, Ended::Failed(Failure { class: FailureClass::LostRace | FailureClass::NotFound, .. }))
 }
 
 /// What a run came to that wrote nothing: the newest record, where that is what helm passed by.
