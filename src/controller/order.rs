@@ -43,10 +43,10 @@ pub(super) async fn ready(
         return Err(Failure { class: FailureClass::LostRace, message: message.into() });
     }
     let creates = !matches!(operation.kind, OperationKind::Uninstall | OperationKind::Test);
-    if let Some(failure) = match creates && attempt.was_refused {
-        true => spoilt::stands_in_the_way(context, &policy.key(), operation.revision).await,
-        false => None,
-    } {
+    if creates
+        && attempt.was_refused
+        && let Some(failure) = spoilt::stands_in_the_way(context, &policy.key(), operation.revision).await
+    {
         return Err(failure);
     }
     let mut chart = None;
