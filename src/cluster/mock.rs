@@ -15,24 +15,24 @@ use super::locked::locked;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) content_type: String,
-    pub(super) accept: String,
-    pub(super) body: Value,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) content_type: String,
+    pub(crate) accept: String,
+    pub(crate) body: Value,
 }
 
 /// All requests so far.
-pub(super) type Log = Arc<Mutex<Vec<Asked>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Asked>>>;
 
-pub(super) fn log_of(log: &Log) -> Vec<Asked> {
+pub(crate) fn log_of(log: &Log) -> Vec<Asked> {
     locked(log).clone()
 }
 
 /// A client whose requests are answered with a code and a body.
-pub(super) fn client(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> (Client, Log) {
+pub(crate) fn client(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> (Client, Log) {
     let _in_a_runtime = Handle::current();
     let log = Log::default();
     let (answer, inner) = (Arc::new(answer), Arc::clone(&log));
@@ -60,7 +60,7 @@ pub(super) fn client(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 's
 }
 
 /// A refusal as the API server writes it.
-pub(super) fn failure(code: u16, reason: &str, message: &str) -> (u16, String) {
+pub(crate) fn failure(code: u16, reason: &str, message: &str) -> (u16, String) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
         "message": message});
     (code, status.to_string())

@@ -48,6 +48,6 @@ pub use watch::{Change, Pulse};
 pub const FIELD_MANAGER: &str = "helm-release-operator";
 
 #[cfg(test)]
-mod mock;
+pub(crate) mod mock;
 #[cfg(test)]
 mod tests;

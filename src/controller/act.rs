@@ -190,8 +190,7 @@ fn start(
         // The board was closed in between: the intent is recovered by whoever comes next.
         return;
     }
-    let inventory = snapshot.memory.inventory.as_ref();
-    let way_back = snapshot.records.is().and_then(|records| snapshot.memory.way_back(records, operation.revision));
+    let (inventory, failures) = (snapshot.memory.inventory.as_ref(), &snapshot.memory.failures);
     let attempt = Attempt {
         key: key.clone(),
         operation: operation.clone(),
@@ -200,8 +199,9 @@ fn start(
         service_account,
         prepared,
         members: inventory.map(|inventory| inventory.members.clone()).unwrap_or_default(),
-        way_back: way_back.map(|record| record.revision),
-        failed_rollbacks: snapshot.memory.failures.rollbacks,
+        way_back: snapshot.way_back(operation.revision).map(|record| record.revision),
+        failed_rollbacks: failures.rollbacks,
+        was_refused: failures.hindered > 0 || failures.rollbacks > 0,
         takes_objects: policy.adopt == Adopt::ReleaseAndObjects && !snapshot.was_deployed(),
         stop: brake.stop,
         wanted_to_end: brake.wanted,
@@ -254,7 +254,7 @@ async fn may_unlock(
     if let Err(error @ ClusterError::Forbidden(_)) = &tried {
         let message = format!("the lock of another helm process on revision {revision} stays: {error}").into();
         let problem = InputsProblem { kind: InputsProblemKind::Forbidden, message, transient: false };
-        context.inputs.fail(key, problem, context.clock.now());
+        context.inputs.fail(key, None, problem, context.clock.now());
     }
     tried
 }

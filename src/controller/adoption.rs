@@ -77,7 +77,7 @@ async fn look(
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
-    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key), None).await;
     let prepared = prepared.map_err(CompareError::Inputs)?;
     let digest = prepared.inputs.digest.clone();
     let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {

@@ -2,15 +2,15 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 
-use super::{Context, leftovers::is_of, operate::Attempt, persistently, sight::Sight, verdicts};
+use super::{Context, leftovers::is_of, operate::Attempt, persistently, sight::Sight, spoilt, verdicts};
 use crate::{
     api::{INVENTORY_MAX, OperationKind},
     cluster::{ClusterError, RecordData},
     health::has_health,
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, Failure, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record,
-        Records, Why, record_name,
+        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record, Records, Why,
+        record_name,
     },
     types::{Duration, ReleaseKey},
 };
@@ -47,9 +47,6 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
     let Operation { kind, revision, .. } = &attempt.operation;
     if *kind == OperationKind::Uninstall {
         let records = context.read_records_again(&release).await.ok();
-        if let Some(newest) = records.as_ref().and_then(Records::newest) {
-            why_refused(context, &release, newest.revision).await;
-        }
         let left_over = left_over(sight, &release, &attempt.members).await.ok();
         return Outcome { records, left_over, ..outcome };
     }
@@ -58,13 +55,16 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
     let written = persistently(|| context.requests.read_record_data(&release, *revision)).await;
     let Ok(Some(written)) = written else {
         let records = context.read_records_again(&release).await.ok();
-        if let (Ended::Failed(Failure { class: FailureClass::LostRace, .. }), Some(newest)) =
-            (&outcome.ended, records.as_ref().and_then(Records::newest))
-        {
-            why_refused(context, &release, newest.revision).await;
-        }
-        return Outcome { records, ..outcome };
+        let ended = match records.as_ref().and_then(Records::newest) {
+            Some(newest) => spoilt::explained(context, &release, newest.revision, outcome.ended).await,
+            None => outcome.ended,
+        };
+        return Outcome { ended, records, ..outcome };
     };
+    if written.record.is_none() && spoilt::may_be_told_by(&outcome.ended) {
+        let ended = Ended::Failed(spoilt::in_the_way(&release, *revision));
+        return Outcome { ended, records: context.read_records_again(&release).await.ok(), ..outcome };
+    }
     let tests = match kind {
         OperationKind::Test => verdicts::look(sight, &attempt.policy, &written).await,
         OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => None,
@@ -88,16 +88,6 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
         context.payloads.put(&release, payload.clone(), written.version());
     }
     Outcome { records: Some(records), payload: payload.map(Box::new), awaited, tests, ..outcome }
-}
-
-/// helm passes by a record that it cannot read: then it wants to write the same revision again, which is there, or
-/// removes the others and leaves that one. Planned anew, that would go on for ever.
-async fn why_refused(context: &Context, release: &ReleaseKey, newest: u32) {
-    let Ok(Some(record)) = context.requests.read_record_data(release, newest).await else { return };
-    let Ok(payload) = payload(context, release, newest, &record).await else { return };
-    if payload.action == ForeignAction::Unreadable {
-        context.payloads.put(release, payload, record.version());
-    }
 }
 
 fn ran_out_of_time(ended: &Ended) -> bool {
@@ -253,7 +243,7 @@ pub(super) async fn members(
     Ok((payload.action != ForeignAction::Unreadable).then_some(payload.members))
 }
 
-async fn payload(
+pub(super) async fn payload(
     context: &Context,
     release: &ReleaseKey,
     revision: u32,

@@ -1,6 +1,7 @@
 //! Puts together what a decision is made from: reads indexes, asks nobody, waits for nothing.
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::{Context, dependencies, inputs::Schedule};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Payload, Policy, RecordStatus,
         Records, Snapshot, Spec, Tenancy, Unread, View, policy_of_names,
     },
-    types::{ObjectKey, ReleaseDigest, ReleaseKey},
+    types::{self, ObjectKey, ReleaseDigest, ReleaseKey},
 };
 
 /// How long a pass is put off while a view that has just been opened completes its first list: what is said in that
@@ -58,10 +59,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     {
         return Gathered::NotYet;
     }
-    let (payload, unread) = match (&policy, records.is()) {
-        (Some(policy), Some(records)) => read(context, &policy.key(), records),
-        (Some(_) | None, _) => (None, None),
-    };
+    let seen = policy.as_ref().map_or(Seen::NOTHING, |policy| seen(context, &policy.key(), records.is()));
+    let Seen { payload, unread, spoilt, untouched } = seen;
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -75,6 +74,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         records,
         payload,
         unread,
+        spoilt,
+        untouched,
         health,
         flight,
         memory,
@@ -94,17 +95,46 @@ fn spec(context: &Context, object: &HelmRelease) -> (Spec, Option<Box<Desired>>)
     }
 }
 
+/// What is known of the records of a release beside their labels.
+struct Seen {
+    payload: Option<Payload>,
+    unread: Option<Unread>,
+    spoilt: Vec<u32>,
+    untouched: types::Duration,
+}
+
+impl Seen {
+    const NOTHING: Self = Self { payload: None, unread: None, spoilt: Vec::new(), untouched: types::Duration::ZERO };
+}
+
 /// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not known.
-fn read(context: &Context, release: &ReleaseKey, records: &Records) -> (Option<Payload>, Option<Unread>) {
-    let newest = records.newest();
-    let gone = newest.is_none_or(|newest| newest.status == RecordStatus::Uninstalled);
-    let newest = newest.map(|newest| newest.revision);
-    let seen = newest.and_then(|newest| context.records.version(release, newest));
-    let tells = |revision: u32| Some(revision) == newest || (gone && revision == 0);
-    let payload = context.payloads.get(release, seen).filter(|payload| tells(payload.revision));
+fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>) -> Seen {
+    let Some(records) = records else { return Seen::NOTHING };
+    let Some(newest) = records.newest() else {
+        context.sightings.forget(release);
+        let payload = context.payloads.get(release, None).filter(|payload| payload.revision == 0);
+        return Seen { payload, unread: context.payloads.unread(release, 0), ..Seen::NOTHING };
+    };
+    let version = |revision| context.records.version(release, revision);
+    let (revision, at) = (newest.revision, version(newest.revision));
+    let untouched = match at {
+        Some(at) if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling => {
+            context.sightings.untouched(release, revision, at, Instant::now())
+        }
+        Some(_) | None => {
+            context.sightings.forget(release);
+            types::Duration::ZERO
+        }
+    };
+    let gone = newest.status == RecordStatus::Uninstalled;
+    let tells = |payload: &Payload| payload.revision == revision || (gone && payload.revision == 0);
     let left = || context.payloads.unread(release, 0).filter(|_| gone);
-    let unread = newest.and_then(|newest| context.payloads.unread(release, newest)).or_else(left);
-    (payload, unread)
+    Seen {
+        payload: context.payloads.get(release, at).filter(tells),
+        unread: context.payloads.unread(release, revision).or_else(left),
+        spoilt: context.payloads.spoilt(release, version),
+        untouched,
+    }
 }
 
 pub(super) fn key_of(object: &HelmRelease) -> ObjectKey {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     release::{Inputs, InputsProblem, InputsProblemKind, InputsView},
     sources::StoredChart,
-    types::{ObjectKey, Redacted},
+    types::{ObjectKey, Redacted, ReleaseDigest},
 };
 
 /// What helm is given, found by a look-up and kept until a run takes it.
@@ -155,17 +155,15 @@ impl InputsIndex {
         }
     }
 
-    /// What was known cannot be had again. It is looked up anew when that is due.
-    pub fn fail(&self, key: &ObjectKey, problem: InputsProblem, now: Timestamp) {
+    /// What was known of the inputs could not be had again, where it was needed: it counts as looked up, and as not
+    /// found. Newer inputs than those of `digest` are left as they are.
+    pub fn fail(&self, key: &ObjectKey, digest: Option<&ReleaseDigest>, problem: InputsProblem, now: Timestamp) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else { return };
-        match entry.state {
-            State::Underway(_) => {}
-            State::Failed { .. } | State::Known { .. } => {
-                entry.tries = entry.tries.saturating_add(1);
-                entry.state = State::Failed { problem, at: now };
-                entry.prepared = None;
-            }
+        if matches!(&entry.state, State::Known { inputs, .. } if digest.is_none_or(|digest| inputs.digest == *digest)) {
+            entry.tries = entry.tries.saturating_add(1);
+            entry.state = State::Failed { problem, at: now };
+            entry.prepared = None;
         }
     }
 

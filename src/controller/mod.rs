@@ -18,6 +18,7 @@ mod judging;
 mod leftovers;
 mod look;
 mod operate;
+mod order;
 mod pass;
 mod payloads;
 mod prepare;
@@ -25,6 +26,8 @@ mod program;
 mod run;
 mod shutdown;
 mod sight;
+mod sightings;
+mod spoilt;
 mod verdicts;
 mod write;
 
@@ -66,6 +69,7 @@ use inputs::InputsIndex;
 use judging::Judging;
 use leftovers::Clearing;
 use payloads::Payloads;
+use sightings::Sightings;
 
 /// The longest delay after passes that failed in a row.
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -118,6 +122,7 @@ pub struct Context {
     since: AtomicI64,
     inputs: InputsIndex,
     payloads: Payloads,
+    sightings: Sightings,
     judging: Judging,
     census: Census,
     clearing: Clearing,
@@ -306,6 +311,7 @@ impl Context {
         self.passed(key);
         if let Some(release) = release {
             self.payloads.give_up(release);
+            self.sightings.forget(release);
             self.clearing.end(release);
             self.live.forget(release);
         }

@@ -3,32 +3,23 @@
 //! It begins and ends with a quorum read of the release's records. What stands between is helm. The last read is part
 //! of the outcome, so no verdict is taken from a view that is older than the end of helm.
 
-use std::{sync::Arc, time::Duration};
+#[cfg(test)]
+mod tests;
 
-use jiff::Timestamp;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Context, NoHelm, OWN_RIGHTS, aftermath, board::Halt, definitions, hooks, inputs::Prepared, prepare, verdicts,
-};
+use super::{Context, NoHelm, OWN_RIGHTS, aftermath, board::Halt, definitions, hooks, inputs::Prepared, order};
 use crate::{
     api::OperationKind,
-    helm::{self, Command, Invocation, Stop},
-    release::{
-        Desired, Ended, Failure, FailureClass, Hooks, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Policy, Record, Records, Tenancy,
-    },
+    helm::{self, Invocation, Stop},
+    release::{Desired, Ended, Failure, FailureClass, Identity, Member, Operation, Outcome, Policy, Tenancy},
     sources::StoredChart,
     types::{self, Namespace, ObjectKey},
 };
-
-/// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
-/// for each step, the wall clock is ours for the whole run.
-const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
-
-/// The same for tests: time to write down what the last of them came to. A test that does not end is ended by helm.
-const TESTS_EXTRA: Duration = Duration::from_secs(10);
 
 /// What an attempt needs to know, taken when it starts.
 pub(super) struct Attempt {
@@ -45,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) way_back: Option<u32>,
     /// Rollbacks in a row that failed: from the second try on, conflicts are forced.
     pub(super) failed_rollbacks: u32,
+    /// The run before wrote nothing: something may stand where the next record is to be written.
+    pub(super) was_refused: bool,
     /// Objects that are not the release's are taken over.
     pub(super) takes_objects: bool,
     pub(super) stop: Stop,
@@ -86,7 +79,11 @@ impl Halt for Brake {
 
 /// Runs an attempt and puts its outcome on the board.
 pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
-    let outcome = run(&context, &attempt).await;
+    // A seat that is not given back is a release that nobody looks after until the operator starts anew.
+    let outcome = match AssertUnwindSafe(run(&context, &attempt)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => broken_off(&context, &attempt).await,
+    };
     let kind = attempt.operation.kind.as_str();
     let result = match &outcome.ended {
         Ended::Succeeded => "succeeded",
@@ -113,6 +110,22 @@ pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
     context.board.end(&attempt.key, outcome);
 }
 
+/// What there is after a defect of ours has ended a run; helm has ended with it. What the task panicked with stays out of
+/// status, for it may quote values.
+async fn broken_off(context: &Context, attempt: &Attempt) -> Outcome {
+    tracing::error!(
+        object = %attempt.key,
+        operation = %attempt.operation.id,
+        "the operator itself failed in the middle of a run; its standard error output names the place"
+    );
+    let release = attempt.policy.key();
+    let read = context.read_records_again(&release);
+    let records = AssertUnwindSafe(read).catch_unwind().await.ok().and_then(Result::ok);
+    let message = "a defect of the operator ended the run; its log names the place".into();
+    let ended = Ended::Failed(Failure { class: FailureClass::Internal, message });
+    Outcome { ended, records, ..nothing(attempt) }
+}
+
 async fn run(context: &Context, attempt: &Attempt) -> Outcome {
     let begun = Instant::now();
     let release = attempt.policy.key();
@@ -124,7 +137,7 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             return not_started(attempt, Failure { class: FailureClass::Unreachable, message });
         }
     };
-    let (ended, definitions, started) = match ready(context, attempt, &before).await {
+    let (ended, definitions, started) = match order::ready(context, attempt, &before).await {
         Ok((invocation, chart)) => {
             // Known for certain only now: the record of a way back, or of what is removed, was read for it.
             context.board.reseat(&attempt.key, invocation.waits());
@@ -192,129 +205,6 @@ async fn explained(context: &Context, kind: OperationKind, identity: &Identity, 
     }
 }
 
-/// Checks that the release is as planned, and makes what helm is given; with the chart, where one is deployed.
-async fn ready(
-    context: &Context,
-    attempt: &Attempt,
-    records: &Records,
-) -> Result<(Invocation, Option<StoredChart>), Failure> {
-    let Attempt { operation, policy, .. } = attempt;
-    let newest = records.newest().map_or(0, |record| record.revision);
-    let expected = match operation.kind {
-        OperationKind::Uninstall | OperationKind::Test => operation.revision,
-        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => {
-            operation.revision.saturating_sub(1)
-        }
-    };
-    if newest != expected {
-        let message = format!("the release is at revision {newest}, not at {expected}: somebody else acted on it");
-        return Err(Failure { class: FailureClass::LostRace, message: message.into() });
-    }
-    let mut chart = None;
-    let (command, wait_for_hooks) = match operation.kind {
-        OperationKind::Install | OperationKind::Upgrade => {
-            let prepared = prepared(context, attempt).await?;
-            chart = Some(prepared.chart.clone());
-            (deploying(attempt, &prepared, records), prepared.chart.facts.hooks)
-        }
-        OperationKind::Rollback => {
-            let to = operation.target.unwrap_or_default();
-            if !records.get(to).is_some_and(Record::is_verified) {
-                let message = format!("revision {to}, which was good, is not there any more");
-                return Err(Failure { class: FailureClass::LostRace, message: message.into() });
-            }
-            let force_conflicts = attempt.failed_rollbacks > 0;
-            (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
-        }
-        OperationKind::Test => {
-            (Command::Test { except: verdicts::left_out(context, policy, operation.revision).await? }, false)
-        }
-        OperationKind::Uninstall => (Command::Uninstall, has_hooks(context, policy, newest).await),
-    };
-    let (timeout, wall_clock) = limits(operation, policy, context.clock.now());
-    let invocation = Invocation {
-        release: policy.key(),
-        command,
-        history_max: records.history_max(policy.max_history, operation.target.or(attempt.way_back)),
-        timeout,
-        wall_clock,
-        wait_for_hooks,
-        skip_hooks: hooks_of(operation.kind, policy) == Hooks::Skip,
-    };
-    Ok((invocation, chart))
-}
-
-/// helm's own limit, and that of the whole run. Tests have what is left of their attempt, all of them together.
-fn limits(operation: &Operation, policy: &Policy, now: Timestamp) -> (Duration, Duration) {
-    match operation.kind {
-        OperationKind::Test => {
-            let left = Duration::try_from(operation.deadline.duration_since(now)).unwrap_or_default();
-            (left, left.saturating_add(TESTS_EXTRA))
-        }
-        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
-            let timeout = policy.timeout.as_std();
-            (timeout, timeout.saturating_add(WALL_CLOCK_EXTRA))
-        }
-    }
-}
-
-/// A removal runs its hooks whatever the spec says of those of other runs.
-fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
-    match kind {
-        OperationKind::Install => policy.hooks.install,
-        OperationKind::Upgrade => policy.hooks.upgrade,
-        OperationKind::Rollback => policy.hooks.rollback,
-        OperationKind::Test | OperationKind::Uninstall => Hooks::Run,
-    }
-}
-
-/// Whether a revision has hooks other than tests; in doubt yes, because hooks expect ready and deleted objects.
-async fn has_hooks(context: &Context, policy: &Policy, revision: u32) -> bool {
-    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), revision).await else { return true };
-    let Ok(payload) = helm::decode(&record.bytes) else { return true };
-    payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test")))
-}
-
-/// What helm is to deploy, if it still is what the operation was planned for.
-async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>, Failure> {
-    let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
-    let Attempt { key, operation, desired, .. } = attempt;
-    let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
-    let prepared = prepare::at_hand(context, key, desired, attempt.prepared.clone()).await;
-    let prepared = prepared.map_err(|problem| changed(problem.message.into()))?;
-    if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
-        context.inputs.forget(key);
-        return Err(changed("chart or values changed before helm started".into()));
-    }
-    Ok(prepared)
-}
-
-fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Command {
-    let Attempt { key, operation, policy, desired, takes_objects: take_ownership, .. } = attempt;
-    let take_ownership = *take_ownership;
-    let create_namespace = desired.as_ref().is_some_and(|desired| desired.create_namespace);
-    let inputs = helm::Inputs {
-        chart: prepared.chart.path.clone(),
-        values: prepared.values.clone(),
-        labels: [
-            (LABEL_DIGEST, prepared.inputs.digest.to_string()),
-            (LABEL_OWNER, OwnerId::of(key).as_str().to_owned()),
-            (LABEL_REVISION, operation.revision.to_string()),
-        ]
-        .map(|(label, value)| (label.to_owned(), value))
-        .into(),
-        description: format!("{} by helm-release-operator: {}", operation.kind.as_str(), operation.cause.as_str()),
-    };
-    match operation.kind {
-        OperationKind::Install => {
-            Command::Install { inputs, replace: !records.is_empty(), create_namespace, take_ownership }
-        }
-        OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
-            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts, take_ownership }
-        }
-    }
-}
-
 async fn helm(
     context: &Context,
     attempt: &Attempt,
@@ -376,9 +266,14 @@ fn identity_of(attempt: &Attempt, context: &Context) -> Result<Identity, Failure
 }
 
 fn not_started(attempt: &Attempt, failure: Failure) -> Outcome {
+    Outcome { ended: Ended::NotStarted(failure), ..nothing(attempt) }
+}
+
+/// The outcome of a run of which nothing is known.
+fn nothing(attempt: &Attempt) -> Outcome {
     Outcome {
         operation: attempt.operation.id.clone(),
-        ended: Ended::NotStarted(failure),
+        ended: Ended::Cancelled,
         waited: types::Duration::ZERO,
         records: None,
         payload: None,

@@ -1,7 +1,7 @@
 //! What the payload of the newest record of a release told: read once, kept while that record is the newest.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt::Display,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -35,6 +35,8 @@ enum Entry {
 #[derive(Default)]
 pub struct Payloads {
     entries: Mutex<HashMap<ReleaseKey, Entry>>,
+    /// Revisions that cannot be read, with the versions of their Secrets.
+    spoilt: Mutex<HashMap<ReleaseKey, BTreeMap<u32, u64>>>,
 }
 
 impl Payloads {
@@ -101,6 +103,25 @@ impl Payloads {
         self.lock().insert(release.clone(), Entry::Read { payload, version });
     }
 
+    /// A revision cannot be read.
+    pub fn spoil(&self, release: &ReleaseKey, revision: u32, version: u64) {
+        let mut spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+        spoilt.entry(release.clone()).or_default().insert(revision, version);
+    }
+
+    /// Revisions that could not be read and are the same since, by the versions that are `seen`.
+    pub fn spoilt(&self, release: &ReleaseKey, seen: impl Fn(u32) -> Option<u64>) -> Vec<u32> {
+        let mut spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = spoilt.get_mut(release) else { return Vec::new() };
+        // A view that has not come so far yet knows of no change.
+        known.retain(|revision, version| seen(*revision).is_some_and(|seen| seen <= *version));
+        let revisions: Vec<u32> = known.keys().copied().collect();
+        if revisions.is_empty() {
+            spoilt.remove(release);
+        }
+        revisions
+    }
+
     /// Drops what was read of a release that is as declared.
     pub fn settle(&self, release: &ReleaseKey) {
         let mut entries = self.lock();
@@ -111,6 +132,7 @@ impl Payloads {
 
     pub fn give_up(&self, release: &ReleaseKey) {
         self.lock().remove(release);
+        self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).remove(release);
     }
 }
 
@@ -149,5 +171,18 @@ mod tests {
         assert_eq!(payloads.get(&release, Some(8)), None);
         payloads.put(&release, Payload { action: ForeignAction::Upgrade, ..Payload::unreadable(2) }, 7);
         assert!(payloads.get(&release, Some(8)).is_some(), "a mark changes nothing about what was read");
+    }
+
+    #[test]
+    fn a_revision_is_spoilt_until_its_record_is_another_or_gone() {
+        let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
+        let payloads = Payloads::default();
+        payloads.spoil(&release, 1, 7);
+        payloads.spoil(&release, 2, 8);
+        payloads.spoil(&release, 3, 9);
+        assert_eq!(payloads.spoilt(&release, |_| Some(7)), [1, 2, 3]);
+        let seen = |revision| (revision < 3).then_some(8);
+        assert_eq!(payloads.spoilt(&release, seen), [2]);
+        assert_eq!(payloads.spoilt(&release, |_| Some(1)), [2], "what is another is not spoilt again");
     }
 }

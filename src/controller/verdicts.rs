@@ -1,6 +1,6 @@
 //! What the tests of a revision came to: helm writes it into the record, and the test's own object says why.
 
-use super::{Context, sight::Sight};
+use super::{Context, sight::Sight, spoilt};
 use crate::{
     cluster::RecordData,
     health,
@@ -18,8 +18,11 @@ pub(super) async fn left_out(context: &Context, policy: &Policy, revision: u32) 
     let record = context.requests.read_record_data(&policy.key(), revision).await;
     let record = record.map_err(|error| failure(FailureClass::Unreachable, error.to_string()))?;
     let gone = || failure(FailureClass::LostRace, format!("revision {revision} is gone"));
-    let decoded = helm::decode(&record.ok_or_else(gone)?.bytes);
-    let hooks = decoded.map_err(|error| failure(FailureClass::Other, error.to_string()))?.hooks;
+    let record = record.ok_or_else(gone)?;
+    let Ok(decoded) = helm::decode(&record.bytes) else {
+        return Err(spoilt::newest_unreadable(context, &policy.key(), revision, &record));
+    };
+    let hooks = decoded.hooks;
     let mut names: Vec<Box<str>> =
         hooks.into_iter().filter(|hook| hook.is_test() && !test.selects(&hook.name)).map(|hook| hook.name).collect();
     names.dedup();

@@ -115,6 +115,7 @@ const TABLE: &[Row] = &[
     part(Class::LostRace, &["the object has been modified"]),
     part(Class::NotFound, &["release: not found"]),
     part(Class::NotFound, &["has no deployed releases"]),
+    part(Class::NotFound, &["no revision for release"]),
     part(Class::NotFound, &["the release named ", " is already deleted"]),
     part(Class::TooLarge, &["may not be more than 1048576 bytes"]),
     part(Class::TooLarge, &["must have at most 1048576 bytes"]),

@@ -70,13 +70,19 @@ impl Draft<'_> {
         self.memory.operation = None;
         let because = if self.inputs().is_some_and(|inputs| Some(&inputs.digest) == digest.as_ref()) {
             Because::Good { revision, label }
-        } else if action == Some(OperationKind::Rollback) && !desired {
+        } else if action == Some(OperationKind::Rollback) && !desired && !self.nothing_failed() {
             rules::back(self)
         } else {
             // What is desired is another thing by now, or not known.
             Because::Looking
         };
         Decision { action: Action::Mark { revision }, because, wake: Wake::Never, placed: false }
+    }
+
+    /// Nothing failed that would have to be said: the way back was taken from an upgrade that was only interrupted.
+    fn nothing_failed(&self) -> bool {
+        let held = self.memory.desired.as_ref().is_some_and(|d| self.memory.quarantine_of(&d.digest).is_some());
+        self.memory.failures.last.is_none() && !held
     }
 
     /// What is known of the content of a revision. The inputs may have changed since its attempt began, and where there

@@ -52,6 +52,11 @@ pub enum Because {
     RecordUnreadable {
         secret: Box<str>,
     },
+    /// A record that a run needs cannot be read, or a Secret that is no record has the name of the next one.
+    RecordSpoilt {
+        why: Box<str>,
+        until: Timestamp,
+    },
     InvalidSpec(Box<str>),
     /// A policy of the operator has nothing done for the object.
     Refused(Box<str>),

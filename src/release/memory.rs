@@ -281,14 +281,16 @@ impl Memory {
         }
     }
 
-    /// The way back from a bad revision: the newest one before it that was judged good, and that no person has rolled
-    /// away from.
-    pub fn way_back<'r>(&self, records: &'r Records, below: u32) -> Option<&'r Record> {
+    /// The way back from a bad revision: the newest one before it that was judged good, that no person has rolled away
+    /// from, and whose record is not among those that helm cannot read.
+    pub fn way_back<'r>(&self, records: &'r Records, below: u32, spoilt: &[u32]) -> Option<&'r Record> {
         let refused = |record: &Record| {
             let entry = record.digest.as_ref().and_then(|digest| self.quarantine_of(digest));
             entry.is_some_and(Quarantined::is_by_user)
         };
-        records.iter().rev().find(|record| record.revision < below && record.is_verified() && !refused(record))
+        records.iter().rev().find(|record| {
+            record.revision < below && record.is_verified() && !refused(record) && !spoilt.contains(&record.revision)
+        })
     }
 
     /// Attempts of ours at the release that is there, newest first. No clock is asked: that of the API server, which

@@ -156,6 +156,10 @@ pub enum FailureClass {
     InputsChanged,
     /// helm is missing, too old or cannot be started.
     HelmUnavailable,
+    /// A record that the run needs cannot be read, or what is no record has the name of the next one.
+    RecordSpoilt,
+    /// The operator itself failed in the middle of the run.
+    Internal,
     /// helm said something that none of the above covers.
     Other,
 }
@@ -183,13 +187,24 @@ impl FailureClass {
             Self::NotFound => "NotFound",
             Self::InputsChanged => "InputsChanged",
             Self::HelmUnavailable => "HelmUnavailable",
+            Self::RecordSpoilt => "RecordSpoilt",
+            Self::Internal => "Internal",
             Self::Other => "Other",
         }
     }
 
     /// Passes by itself and says nothing about the release: tried again, not counted as an attempt.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Locked | Self::LostRace | Self::InputsChanged | Self::HelmUnavailable)
+        matches!(
+            self,
+            Self::Unreachable
+                | Self::Locked
+                | Self::LostRace
+                | Self::InputsChanged
+                | Self::HelmUnavailable
+                | Self::RecordSpoilt
+                | Self::Internal
+        )
     }
 
     /// Whose fault a failure of this class is, after a revision was written.
@@ -203,7 +218,9 @@ impl FailureClass {
             | Self::NamespaceMissing
             | Self::AccountMissing
             | Self::InputsChanged
-            | Self::HelmUnavailable => Fault::Outside,
+            | Self::HelmUnavailable
+            | Self::RecordSpoilt
+            | Self::Internal => Fault::Outside,
             Self::Template
             | Self::Schema
             | Self::Incompatible

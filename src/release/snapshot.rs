@@ -5,9 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Difference, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome, OwnerId, Policy,
-    RecordStatus, Records, View,
+    Record, RecordStatus, Records, View,
 };
-use crate::types::{ObjectKey, ReleaseDigest};
+use crate::types::{Duration, ObjectKey, ReleaseDigest};
+
+fn no_time() -> Duration {
+    Duration::ZERO
+}
 
 /// One look at a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +40,13 @@ pub struct Snapshot {
     /// Why it could not be read so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
+    /// Revisions that are there and whose payload is known not to be readable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spoilt: Vec<u32>,
+    /// How long this process has seen the newest record as it is, by its own monotonic clock, where helm is at work on it
+    /// or died over it.
+    #[serde(default = "no_time")]
+    pub untouched: Duration,
     /// The health of `memory.inventory`.
     #[serde(default)]
     pub health: HealthView,
@@ -46,6 +57,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The way back from the revision that `below` is, or is going to be; see [`Memory::way_back`].
+    pub fn way_back(&self, below: u32) -> Option<&Record> {
+        self.memory.way_back(self.records.is()?, below, &self.spoilt)
+    }
+
     /// Whether the release was deployed as declared by this object before, as far as records and history go back: by a
     /// run of helm for it, or as it was found. What was taken over and differed has no digest.
     pub fn was_deployed(&self) -> bool {

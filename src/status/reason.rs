@@ -48,7 +48,7 @@ reasons! {
     InvalidSpec: "The spec cannot be acted on.", "Correct what the message names.";
     NotOurs: "A release of that name exists and was made by somebody else.", "Set spec.adopt to Release to take it over, or choose another releaseName.";
     ClaimedByAnother: "Another object owns the release.", "Delete one of the two objects, or give one another releaseName.";
-    RecordUnreadable: "helm's record of the newest revision cannot be read.", "Restore the Secret that the message names, or delete it to go on from the revision before.";
+    RecordUnreadable: "A record of helm's that is needed cannot be read, or another Secret has its name.", "Read the message; restore the Secret that it names, or delete it to go on without it.";
     Refused: "A policy forbids it, or a right is missing: of the operator or of the release's service account.", "Read the message; grant the right or change the spec.";
     HelmUnavailable: "helm cannot be run now.", "Wait; if it lasts, check the operator's log.";
     Uninstalling: "The object is being deleted and its release removed.", "Wait; the message names what is still there.";

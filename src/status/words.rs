@@ -68,9 +68,7 @@ pub(super) fn say(because: &Because) -> Saying {
             let message = format!("{label} is deployed, but {member} is not healthy: {}", why.text);
             (Truth::False, Reason::Unhealthy, message, Going::Rest)
         }
-        Because::Hindered { why, until } => {
-            (Truth::False, Reason::HelmUnavailable, format!("{why}; next attempt {}", at(*until)), Going::Working)
-        }
+        Because::Hindered { .. } | Because::RecordSpoilt { .. } => hindrance(because),
         Because::ViewPending(_) | Because::ViewRefused { .. } | Because::RecordUnreadable { .. } => view(because),
         Because::Looking
         | Because::Queued
@@ -162,6 +160,17 @@ fn of_others(because: &Because) -> Said {
         }
         _ => unsaid(),
     }
+}
+
+fn hindrance(because: &Because) -> Said {
+    let (reason, message) = match because {
+        Because::Hindered { why, until } => (Reason::HelmUnavailable, format!("{why}; next attempt {}", at(*until))),
+        Because::RecordSpoilt { why, until } => {
+            (Reason::RecordUnreadable, format!("{why}; looked at again {}", at(*until)))
+        }
+        _ => return unsaid(),
+    };
+    (Truth::False, reason, message, Going::Working)
 }
 
 fn inputs(problem: &InputsProblem) -> Said {

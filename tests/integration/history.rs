@@ -22,6 +22,9 @@ tests![
     damaged_record_of_a_good_release_is_named_and_helm_is_not_run_again_and_again,
     record_that_may_not_be_read_is_said_and_asked_for_ever_more_rarely,
     damaged_record_of_a_release_that_is_deleted_is_named_until_it_is_gone,
+    damaged_record_that_is_the_only_one_is_named,
+    damaged_way_back_is_passed_by_for_the_one_before_it,
+    secret_in_the_place_of_the_next_record_is_named_and_helm_is_not_run_over_it,
     damaged_lock_of_a_dead_helm_is_named_until_it_is_restored,
 ];
 
@@ -181,12 +184,63 @@ fn damaged_record_of_a_release_that_is_deleted_is_named_until_it_is_gone(s: &Sce
     s.delete("a");
     let message = s.refused("a", "RecordUnreadable");
     assert!(message.contains("sh.helm.release.v1.a.v2"), "{message}");
+    assert_eq!(s.story("a"), "1 superseded, 2 deployed", "helm would have removed the revision before");
     let started = operator.metric("helm_processes_started_total", "");
     s.touch(&operator, "a");
     assert!(operator.metric("helm_processes_started_total", "") <= started);
     s.delete_object("v1", "Secret", "sh.helm.release.v1.a.v2");
     s.gone("a");
     assert!(s.revisions("a").is_empty(), "{}", s.story("a"));
+}
+
+fn damaged_record_that_is_the_only_one_is_named(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let payload = replace_payload(s, "sh.helm.release.v1.a.v1", &rubbish());
+    s.declare("a", &web("1.1.0", json!({})));
+    let message = s.refused("a", "RecordUnreadable");
+    assert!(message.contains("sh.helm.release.v1.a.v1"), "{message}");
+    replace_payload(s, "sh.helm.release.v1.a.v1", &payload);
+    s.deployed("a", 2);
+}
+
+fn damaged_way_back_is_passed_by_for_the_one_before_it(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    two_versions(s);
+    let bad = json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
+    s.declare("a", &web("2.0.0", bad));
+    s.eventually("helm has made its revision", || {
+        (s.story("a") == "1 superseded, 2 superseded, 3 deployed").then_some(())
+    });
+    replace_payload(s, "sh.helm.release.v1.a.v2", &rubbish());
+    let message = s.refused("a", "RollbackFailed");
+    assert!(message.contains("sh.helm.release.v1.a.v2"), "{message}");
+    s.refused("a", "RolledBack");
+    assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn secret_in_the_place_of_the_next_record_is_named_and_helm_is_not_run_over_it(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &web("1.0.0", json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    let other = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "sh.helm.release.v1.a.v2" } });
+    s.land.cluster.apply_value(Some(&s.namespace), &other).unwrap();
+    s.declare("a", &web("1.1.0", json!({})));
+    let message = s.refused("a", "RecordUnreadable");
+    assert!(message.contains("sh.helm.release.v1.a.v2") && message.contains("delete"), "{message}");
+    let started = operator.metric("helm_processes_started_total", "");
+    // The next two looks, ten and twenty seconds later, are at the Secret.
+    s.eventually("it was looked at again", || {
+        let looks = operator.metric("operation_failures_total", "\"RecordSpoilt\"");
+        (looks >= 2.0).then_some(())
+    });
+    assert!(operator.metric("helm_processes_started_total", "") <= started);
+    s.delete_object("v1", "Secret", "sh.helm.release.v1.a.v2");
+    s.annotate("a", "helmrelease.dev/retry");
+    s.deployed("a", 2);
 }
 
 fn damaged_lock_of_a_dead_helm_is_named_until_it_is_restored(s: &Scenario<'_>) {

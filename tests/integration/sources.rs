@@ -20,6 +20,7 @@ tests![
     archive_with_another_digest_is_refused,
     archive_that_is_none_is_refused,
     repository_that_is_down_leaves_deployed_releases_alone,
+    repository_that_is_down_when_a_run_needs_it_is_said_and_asked_ever_more_rarely,
     range_goes_up_by_itself_and_never_down,
     newest_match_that_is_bad_does_not_fall_through_to_an_older_one,
 ];
@@ -141,6 +142,26 @@ fn repository_that_is_down_leaves_deployed_releases_alone(s: &Scenario<'_>) {
     repository.recover();
     s.annotate("a", "helmrelease.dev/reconcile");
     s.deployed("a", 2);
+}
+
+fn repository_that_is_down_when_a_run_needs_it_is_said_and_asked_ever_more_rarely(s: &Scenario<'_>) {
+    let repository = repository();
+    let operator = s.operate();
+    s.declare("a", &from(&repository, "1.0.0"));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    assert!(operator.terminate().unwrap().success());
+    // What is declared is known to the next operator from status, and the values and the chart are not at hand.
+    s.helm(&["uninstall", "a"]);
+    repository.behave(INDEX, Behaviour::status(503));
+    let operator = s.operate();
+    let message = s.refused("a", "ChartUnavailable");
+    assert!(message.contains("503"), "{message}");
+    let asked = operator.metric("operations_total", "");
+    assert!(asked <= 1.0, "{asked} runs were asked for over inputs that are not there");
+    repository.recover();
+    s.annotate("a", "helmrelease.dev/reconcile");
+    s.deployed("a", 1);
 }
 
 fn range_goes_up_by_itself_and_never_down(s: &Scenario<'_>) {

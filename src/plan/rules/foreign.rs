@@ -18,22 +18,19 @@ use crate::{
 /// default for one step is five minutes, and a step is what lies between two writes of a record.
 const STRANGER_STALE: SignedDuration = SignedDuration::from_mins(15);
 
-/// What a stranger's step gets on top of `spec.timeout`, for the end of the step and for clocks that differ.
+/// What a stranger's step gets on top of `spec.timeout`, for the end of the step.
 const STRANGER_EXTRA: SignedDuration = SignedDuration::from_mins(5);
 
-/// When a record last written at `written`, in seconds since 1970, counts as left by a dead process.
+/// How long a record has to be seen standing still until it counts as left by a dead process. Measured by the clock of
+/// this process alone: the record's own date is the API server's.
 ///
 /// A record stands still while helm waits for objects or for a hook. So this assumes that nobody gives a step of a run
 /// by hand more than 15 minutes, or more than this release gets from its own spec: a chart that needs long is known to
 /// need long. Whoever gives more than that sets `spec.suspend` first. Nothing else that is at hand tells a process that
 /// waits from a dead one: a hook stays `Running` in the record of either, and objects that are not ready stay so.
-fn goes_stale(written: i64, timeout: Duration) -> Timestamp {
+fn goes_stale_after(timeout: Duration) -> SignedDuration {
     let step = SignedDuration::try_from(timeout.as_std()).unwrap_or(STRANGER_STALE);
-    let still = STRANGER_STALE.max(step.saturating_add(STRANGER_EXTRA));
-    Timestamp::from_second(written)
-        .ok()
-        .and_then(|written| written.checked_add(still).ok())
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+    STRANGER_STALE.max(step.saturating_add(STRANGER_EXTRA))
 }
 
 /// Until when the process of a stranger has to be waited for, if one seems to be at work on the newest revision.
@@ -49,8 +46,9 @@ pub(super) fn at_work(draft: &Draft<'_>, newest: &Record) -> Option<Timestamp> {
         | RecordStatus::Superseded
         | RecordStatus::Failed => true,
     };
-    let stale = goes_stale(newest.written, draft.policy.timeout);
-    (!ours && draft.now() < stale).then_some(stale)
+    let stood_still = SignedDuration::try_from(draft.snapshot.untouched.as_std()).unwrap_or(SignedDuration::MAX);
+    let left = goes_stale_after(draft.policy.timeout).saturating_sub(stood_still);
+    (!ours && left.is_positive()).then(|| draft.now().checked_add(left).unwrap_or(Timestamp::MAX))
 }
 
 /// A removal leaves the record's labels as they were, so history alone tells whose it is.

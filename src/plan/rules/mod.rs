@@ -131,7 +131,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "remediation",
-        situation: "the newest upgrade is bad, or a version that is not tried again has left or lost its place, and an older revision was verified",
+        situation: "the newest upgrade is bad, or was interrupted and its inputs are out of reach, or a version that is not tried again has left or lost its place, and an older revision was verified",
         action: "roll back to the newest verified revision, unless newer inputs are there to try",
         decide: remediation::decide,
     },

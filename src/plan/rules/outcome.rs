@@ -1,5 +1,7 @@
 //! A run of helm has ended: what it means for the attempt. The record is believed before the exit code.
 
+use jiff::Timestamp;
+
 use super::deletion;
 use crate::{
     plan::{
@@ -12,6 +14,9 @@ use crate::{
         OperationKind, Outcome, RecordStatus, Records,
     },
 };
+
+/// What an attempt is put off by that no time mends: a record that cannot be read, or a Secret in the place of one.
+const RECORD_UNREADABLE: &str = "RecordUnreadable";
 
 pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Flight::Ended(outcome) = &draft.snapshot.flight else { return None };
@@ -68,14 +73,21 @@ fn removed(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     }
 }
 
-fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> Because {
+fn written<'o>(draft: &mut Draft<'_>, operation: &Operation, outcome: &'o Outcome) -> Because {
     super::definitions::learn(draft, operation, outcome);
     let label = draft.label_of(operation);
     let judging = Because::Judging { label: label.clone(), until: operation.deadline, member: None, why: None };
-    // What the records say is not known: the attempt stays open, and the view decides.
-    let Some(records) = &outcome.records else { return judging };
     // Somebody else may have written the revision that this run was going to write.
-    let record = records.get(operation.revision).filter(|record| draft.wrote(operation, record));
+    let ours = |records: &'o Records| records.get(operation.revision).filter(|record| draft.wrote(operation, record));
+    let record = match (&outcome.records, &outcome.ended) {
+        (Some(records), _) => ours(records),
+        // Nothing was written, so that nothing has to be read to know it.
+        (None, Ended::NotStarted(_)) => None,
+        // What the records say is not known: the attempt stays open, and the view decides.
+        (None, Ended::Succeeded | Ended::Failed(_) | Ended::TimedOut | Ended::Cancelled | Ended::Killed { .. }) => {
+            return judging;
+        }
+    };
     if let Some(payload) = outcome.payload.as_ref().filter(|payload| {
         payload.revision == operation.revision && payload.action != ForeignAction::Unreadable && record.is_some()
     }) {
@@ -84,7 +96,10 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
     let why = words(outcome, draft);
     match (&outcome.ended, record.map(|record| record.status)) {
         // Also where helm failed after its last write: the revision is there, and its objects are what counts.
-        (_, Some(RecordStatus::Deployed)) => judging,
+        (_, Some(RecordStatus::Deployed)) => {
+            draft.memory.failures.hindered = 0;
+            judging
+        }
         // By our own wish; or somebody's revision is on top by now, and what became of this one says nothing.
         (Ended::Cancelled, _)
         | (_, Some(RecordStatus::Superseded | RecordStatus::Uninstalled | RecordStatus::Uninstalling)) => {
@@ -120,7 +135,7 @@ fn written(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outcome) -> B
 
 /// Nothing was written, and it passes by itself: tried again, not counted.
 fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> Because {
-    if matches!(failure.class, FailureClass::LostRace | FailureClass::InputsChanged) || draft.is_past(operation) {
+    if draft.is_past(operation) || is_first_surprise(draft, operation, failure) {
         draft.memory.operation = None;
         return Because::Looking;
     }
@@ -128,8 +143,32 @@ fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> 
         return refused(draft, operation, failure.message.clone());
     }
     draft.memory.operation = None;
-    let until = draft.put_off(reason(operation.kind), &failure.message);
-    Because::Hindered { why: failure.message.clone(), until }
+    let spoilt = failure.class == FailureClass::RecordSpoilt;
+    let reason = if spoilt { RECORD_UNREADABLE } else { reason(operation.kind) };
+    let until = draft.put_off(reason, &failure.message);
+    waits(draft, until)
+}
+
+/// What an attempt that was put off waits for.
+pub(super) fn waits(draft: &Draft<'_>, until: Timestamp) -> Because {
+    let why = draft.last_failure();
+    match &draft.memory.failures.last {
+        Some(last) if last.reason == RECORD_UNREADABLE => Because::RecordSpoilt { why, until },
+        Some(_) | None => Because::Hindered { why, until },
+    }
+}
+
+/// Whether a run met with another release, or other inputs, than it was planned for, and none before it did since helm
+/// last wrote something: what changed is seen by now, and what is planned anew at once is planned on that. Where it is
+/// the same again, it was no race, and it is waited for like all that hinders.
+pub(super) fn is_first_surprise(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> bool {
+    let failures = &mut draft.memory.failures;
+    let repeated = failures.hindered > 0 || (operation.kind == OperationKind::Rollback && failures.rollbacks > 0);
+    if repeated || !matches!(failure.class, FailureClass::LostRace | FailureClass::InputsChanged) {
+        return false;
+    }
+    failures.hindered = 1;
+    true
 }
 
 /// helm refused before it wrote a revision: the release is untouched, so there is nothing to roll back and nothing to

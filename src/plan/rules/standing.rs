@@ -36,10 +36,12 @@ pub(super) fn invalid(draft: &mut Draft<'_>) -> Option<Decision> {
     }
 }
 
-/// An attempt of ours is open, or failed and left its place to nobody. What it did was asked for when the spec was
+/// An attempt of ours is open, or came to no verdict, or failed and left its place to nobody. What it did was asked for when the spec was
 /// valid, so a mistake that is made later does not leave a broken version in place of one that worked.
 fn is_unfinished(draft: &Draft<'_>) -> bool {
-    let open = draft.memory.operation.is_some() || super::remediation::bad_upgrade(draft).is_some();
+    let open = draft.memory.operation.is_some()
+        || super::remediation::bad_upgrade(draft).is_some()
+        || super::remediation::is_unjudged(draft);
     open && draft.snapshot.object.finalizer && !draft.policy.suspend
 }
 

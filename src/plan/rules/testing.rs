@@ -111,17 +111,17 @@ pub(super) fn ended(draft: &mut Draft<'_>, operation: &Operation, outcome: &Outc
         Ended::Cancelled => return judging,
         Ended::Killed { signal } => {
             let message = format!("the tests were ended by signal {signal}").into();
-            return hindered(draft, &Failure { class: FailureClass::Other, message });
+            return hindered(draft, operation, &Failure { class: FailureClass::Other, message });
         }
         Ended::Failed(failure) | Ended::NotStarted(failure) if failure.class.is_transient() => {
-            return hindered(draft, failure);
+            return hindered(draft, operation, failure);
         }
         Ended::Failed(failure) | Ended::NotStarted(failure) => failure.class.fault(),
         Ended::TimedOut if outcome.tests.as_ref().is_some_and(|run| run.failed.is_some()) => Fault::Own,
         // No test was running: helm waited for the API server.
         Ended::TimedOut => {
             let message = "helm did not end, and no test was running: no answer from the API server".into();
-            return hindered(draft, &Failure { class: FailureClass::Unreachable, message });
+            return hindered(draft, operation, &Failure { class: FailureClass::Unreachable, message });
         }
     };
     let why = why(draft, outcome);
@@ -145,8 +145,8 @@ fn remember(draft: &mut Draft<'_>, operation: &Operation, passed: bool, message:
 }
 
 /// No verdict, and it passes by itself: the tests run again, and the attempt stays open.
-fn hindered(draft: &mut Draft<'_>, failure: &Failure) -> Because {
-    if matches!(failure.class, FailureClass::LostRace | FailureClass::InputsChanged) {
+fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> Because {
+    if super::outcome::is_first_surprise(draft, operation, failure) {
         return Because::Looking;
     }
     let until = draft.put_off(REASON, &failure.message);

@@ -170,6 +170,8 @@ pub(super) struct World {
     pub(super) flight: Flight,
     pub(super) running: Option<(Operation, Stage)>,
     pub(super) payload: Option<Payload>,
+    /// Revisions whose records are known not to be readable.
+    pub(super) spoilt: Vec<u32>,
     pub(super) memory: Memory,
     pub(super) holder: u32,
     pub(super) runs: Vec<(OperationKind, Option<Colour>)>,
@@ -232,6 +234,7 @@ impl World {
             flight: Flight::Idle,
             running: None,
             payload: None,
+            spoilt: Vec::new(),
             memory: Memory { observed_generation: -1, ..Memory::default() },
             holder: 1,
             runs: Vec::new(),
@@ -292,6 +295,11 @@ impl World {
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
             unread: None,
+            spoilt: self.spoilt.clone(),
+            untouched: self.newest().map_or(Duration::ZERO, |newest| {
+                let since = newest.record.written + self.ahead;
+                Duration::from_secs(u32::try_from(self.now.as_second() - since).unwrap_or(0))
+            }),
             payload: self.payload.clone().filter(|payload| Some(payload.revision) == newest || payload.revision == 0),
             health: HealthView {
                 health,

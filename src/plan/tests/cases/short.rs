@@ -32,6 +32,10 @@ pub(super) fn spell_out(mut case: Value) -> Value {
         super::merge(&mut case["spec"]["Valid"], &changes);
     }
     case["records"] = records(case["records"].take());
+    if let Some(written) = case["records"]["Is"].as_array().and_then(|records| records.last()?["written"].as_i64()) {
+        let age = NOW.parse::<Timestamp>().unwrap().as_second() - written;
+        case["untouched"] = json!(format!("{age}s"));
+    }
     if let Value::String(colour) = &case["inputs"]
         && let Some(known) = named(colour)
     {

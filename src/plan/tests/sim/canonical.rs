@@ -123,7 +123,7 @@ impl World {
         let outside =
             (&self.object, self.want, known, sought, &self.revisions, self.counter, self.live, self.live_since);
         let helm = (&self.health, &self.script, &self.flight, &self.running, read, self.gone);
-        let objects = (self.leaving, self.vanished, self.vanishing);
+        let objects = (self.leaving, self.vanished, self.vanishing, &self.spoilt);
         let open = (observed_generation, desired, deployed, operation, failures, quarantined);
         let past = (listed, tested, history, definitions, handled);
         let mut text = Text(DefaultHasher::new());

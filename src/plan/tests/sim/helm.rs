@@ -8,7 +8,7 @@ impl World {
         // The next number is found before what has it may be pruned.
         self.counter = self.next() - 1;
         let records = self.records();
-        let way_back = target.or_else(|| Some(self.memory.way_back(&records, u32::MAX)?.revision));
+        let way_back = target.or_else(|| Some(self.memory.way_back(&records, u32::MAX, &[])?.revision));
         let max = records.history_max(self.policy.max_history, way_back) as usize;
         let deployed = self.records().deployed().map(|record| record.revision);
         while self.revisions.len() >= max {

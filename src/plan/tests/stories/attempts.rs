@@ -475,3 +475,21 @@ fn an_object_that_vanished_after_an_upgrade_that_is_kept_is_made_again_by_anothe
     let because = rests(&mut world, &[(Install, Some("pink")), upgrade, upgrade, upgrade]);
     assert!(ends("blue", &because), "{because:?}");
 }
+
+#[test]
+fn races_that_are_lost_in_a_row_are_waited_out_and_helm_is_quoted() {
+    let mut world = good_at(&["pink"]);
+    world.want("blue");
+    world.script = vec![Run::Refused(FailureClass::LostRace); 4].into();
+    let reached = world.run();
+    assert!(matches!(&reached.because, Because::Hindered { why, .. } if &**why == "helm said so"), "{reached:?}");
+    assert_eq!(world.runs.len(), 3, "the first is planned anew at once, the second waits");
+    let mut delays = Vec::new();
+    for _ in 0..2 {
+        let Wake::At(until) = world.wait().wake else { panic!("{:?}", world.last) };
+        delays.push(until.duration_since(world.now).as_secs());
+    }
+    assert!(delays[0] >= 40 && delays[1] >= 80, "{delays:?}");
+    assert!(ends("blue", &world.wait().because));
+    assert_eq!(world.memory.failures, crate::release::Failures::default());
+}

@@ -1,7 +1,9 @@
 //! Ends in the middle: of the operator, of helm, of a view.
 
 use super::{super::sim::*, *};
-use crate::release::{FailureClass, Fault, OperationKind::Uninstall, RecordStatus};
+use crate::release::{
+    FailureClass, Fault, InputsProblem, InputsProblemKind, InputsView, OperationKind::Uninstall, RecordStatus,
+};
 
 /// Passes until a run of this kind is under way.
 fn until_runs(world: &mut World, kind: OperationKind) {
@@ -269,4 +271,122 @@ fn failures_on_top_of_what_is_deployed_do_not_let_the_history_grow() {
         assert!(world.revisions.len() <= 2, "{:?}", world.revisions);
         assert!(world.records().deployed().is_some_and(crate::release::Record::is_verified));
     }
+}
+
+#[test]
+fn a_strangers_run_is_given_its_time_with_clocks_apart() {
+    for ahead in [-900, 900] {
+        let mut world = World::new("pink");
+        world.ahead = ahead;
+        world.run();
+        world.manual_upgrade("alien", RecordStatus::PendingUpgrade);
+        for minutes in [0, 7, 7] {
+            let because = world.later(minutes).because;
+            assert!(matches!(because, Because::StrangerAtWork { .. }), "{ahead}: {because:?}");
+        }
+        assert!(ends("pink", &world.later(2).because), "{ahead}: {:?}", world.last);
+    }
+}
+
+/// An upgrade to red that was under way when its process died, and cannot be gone on with.
+fn left_half_way(lose: impl Fn(&mut World)) -> World {
+    let mut world = good_at(&["pink", "blue"]);
+    world.want("red");
+    until_runs(&mut world, Upgrade);
+    world.helm_step();
+    world.helm_step();
+    lose(&mut world);
+    world.crash();
+    world
+}
+
+#[test]
+fn an_upgrade_that_died_is_rolled_back_where_the_spec_has_become_invalid() {
+    let mut world = left_half_way(|world| {
+        world.invalid = true;
+        world.object.generation += 1;
+    });
+    let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("red")), (Rollback, Some("blue"))];
+    world.run();
+    let because = rests(&mut world, &runs);
+    assert!(matches!(because, Because::InvalidSpec(_)), "{because:?}");
+    assert_eq!((world.live, world.memory.failures.count), (Some("blue"), 0));
+    // Valid again, it is upgraded anew.
+    world.invalid = false;
+    world.want("red");
+    assert!(ends("red", &world.run().because), "{:?}", world.last);
+}
+
+#[test]
+fn an_upgrade_that_died_is_rolled_back_where_its_inputs_are_gone() {
+    let lost = |world: &mut World, transient| {
+        let problem = InputsProblem { kind: InputsProblemKind::Chart, message: "gone".into(), transient };
+        world.inputs = InputsView::Failed { problem, tries: 9, at: world.now };
+    };
+    for transient in [false, true] {
+        let mut world = left_half_way(|_| {});
+        lost(&mut world, transient);
+        world.run();
+        // What may pass by itself is waited for.
+        assert_eq!(world.live == Some("red"), transient, "{:?}", world.last);
+        world.now = world.now.checked_add(jiff::SignedDuration::from_mins(6)).unwrap();
+        lost(&mut world, transient);
+        world.run();
+        let runs = [(Install, Some("pink")), (Upgrade, Some("blue")), (Upgrade, Some("red")), (Rollback, Some("blue"))];
+        let because = rests(&mut world, &runs);
+        assert!(matches!(because, Because::Inputs(_)), "{because:?}");
+        assert_eq!(world.live, Some("blue"));
+        world.inputs = InputsView::Stale;
+        assert!(ends("red", &world.run().because), "{:?}", world.last);
+    }
+}
+
+#[test]
+fn what_newer_inputs_overtook_is_judged_although_the_spec_has_become_invalid() {
+    let mut world = good_at(&["pink", "blue"]);
+    world.policy.retries = 0;
+    world.health.insert("red", Sick::Slow(Fault::Own));
+    world.want("red");
+    world.run();
+    world.want("green");
+    world.inputs = InputsView::Known { inputs: inputs("green"), look_again: None, passed_over: None };
+    world.pass();
+    assert!(world.memory.operation.is_none(), "{:?}", world.last);
+    world.invalid = true;
+    world.inputs = InputsView::Stale;
+    world.run();
+    world.later(10);
+    assert_eq!(world.live, Some("blue"), "{:?}", world.last);
+}
+
+#[test]
+fn a_way_back_that_cannot_be_read_leaves_the_one_before_it() {
+    let mut world = World::new("pink");
+    world.policy.max_history = 5;
+    world.policy.retries = 0;
+    world.run();
+    world.want("blue");
+    world.run();
+    world.want("red");
+    world.script = vec![Run::Failed(FailureClass::Hook), Run::Refused(FailureClass::RecordSpoilt)].into();
+    let because = world.run().because;
+    assert!(matches!(because, Because::RollbackFailed { to: 2, .. }), "{because:?}");
+    world.spoilt = vec![2];
+    let because = world.wait().because;
+    assert!(matches!(because, Because::RolledBack { .. }), "{because:?}");
+    assert_eq!(world.live, Some("pink"));
+}
+
+#[test]
+fn without_a_way_back_that_can_be_read_the_secret_is_named() {
+    let mut world = good_at(&["pink"]);
+    world.policy.retries = 0;
+    world.want("red");
+    world.script = vec![Run::Failed(FailureClass::Hook), Run::Refused(FailureClass::RecordSpoilt)].into();
+    world.run();
+    world.spoilt = vec![1];
+    world.wait();
+    let because = rests(&mut world, &[(Install, Some("pink")), (Upgrade, Some("red")), (Rollback, Some("pink"))]);
+    let Because::AttemptFailed { why, next: Next::Quarantined, .. } = &because else { panic!("{because:?}") };
+    assert!(why.contains("sh.helm.release.v1.unicorn.v1"), "{why}");
 }

@@ -1,0 +1,167 @@
+//! What helm is told to do: made from the plan, after a look whether the release and the inputs still are what was
+//! planned for.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Context, inputs::Prepared, operate::Attempt, prepare, spoilt, verdicts};
+use crate::{
+    api::OperationKind,
+    cluster::RecordData,
+    helm::{self, Command, Invocation},
+    release::{
+        Failure, FailureClass, Hooks, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Operation, OwnerId, Policy, Record,
+        Records,
+    },
+    sources::StoredChart,
+};
+
+/// What helm's own limits get on top of the release's timeout before helm is ended from outside: the limit is helm's
+/// for each step, the wall clock is ours for the whole run.
+const WALL_CLOCK_EXTRA: Duration = Duration::from_secs(60);
+
+/// The same for tests: time to write down what the last of them came to. A test that does not end is ended by helm.
+const TESTS_EXTRA: Duration = Duration::from_secs(10);
+
+/// Checks that the release is as planned, and makes what helm is given; with the chart, where one is deployed.
+pub(super) async fn ready(
+    context: &Context,
+    attempt: &Attempt,
+    records: &Records,
+) -> Result<(Invocation, Option<StoredChart>), Failure> {
+    let Attempt { operation, policy, .. } = attempt;
+    let newest = records.newest().map_or(0, |record| record.revision);
+    let expected = match operation.kind {
+        OperationKind::Uninstall | OperationKind::Test => operation.revision,
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback => {
+            operation.revision.saturating_sub(1)
+        }
+    };
+    if newest != expected {
+        let message = format!("the release is at revision {newest}, not at {expected}: somebody else acted on it");
+        return Err(Failure { class: FailureClass::LostRace, message: message.into() });
+    }
+    let creates = !matches!(operation.kind, OperationKind::Uninstall | OperationKind::Test);
+    if creates
+        && attempt.was_refused
+        && let Some(failure) = spoilt::stands_in_the_way(context, &policy.key(), operation.revision).await
+    {
+        return Err(failure);
+    }
+    let mut chart = None;
+    let (command, wait_for_hooks) = match operation.kind {
+        OperationKind::Install | OperationKind::Upgrade => {
+            let prepared = prepared(context, attempt).await?;
+            chart = Some(prepared.chart.clone());
+            (deploying(attempt, &prepared, records), prepared.chart.facts.hooks)
+        }
+        OperationKind::Rollback => {
+            let to = operation.target.unwrap_or_default();
+            if !records.get(to).is_some_and(Record::is_verified) {
+                let message = format!("revision {to}, which was good, is not there any more");
+                return Err(Failure { class: FailureClass::LostRace, message: message.into() });
+            }
+            let force_conflicts = attempt.failed_rollbacks > 0;
+            (Command::Rollback { to, force_conflicts }, hooks_to_return(context, policy, to).await?)
+        }
+        OperationKind::Test => {
+            (Command::Test { except: verdicts::left_out(context, policy, operation.revision).await? }, false)
+        }
+        OperationKind::Uninstall => (Command::Uninstall, hooks_to_remove(context, policy, newest).await?),
+    };
+    let (timeout, wall_clock) = limits(operation, policy, context.clock.now());
+    let invocation = Invocation {
+        release: policy.key(),
+        command,
+        history_max: records.history_max(policy.max_history, operation.target.or(attempt.way_back)),
+        timeout,
+        wall_clock,
+        wait_for_hooks,
+        skip_hooks: hooks_of(operation.kind, policy) == Hooks::Skip,
+    };
+    Ok((invocation, chart))
+}
+
+/// helm's own limit, and that of the whole run. Tests have what is left of their attempt, all of them together.
+fn limits(operation: &Operation, policy: &Policy, now: Timestamp) -> (Duration, Duration) {
+    match operation.kind {
+        OperationKind::Test => {
+            let left = Duration::try_from(operation.deadline.duration_since(now)).unwrap_or_default();
+            (left, left.saturating_add(TESTS_EXTRA))
+        }
+        OperationKind::Install | OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Uninstall => {
+            let timeout = policy.timeout.as_std();
+            (timeout, timeout.saturating_add(WALL_CLOCK_EXTRA))
+        }
+    }
+}
+
+/// A removal runs its hooks whatever the spec says of those of other runs.
+fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
+    match kind {
+        OperationKind::Install => policy.hooks.install,
+        OperationKind::Upgrade => policy.hooks.upgrade,
+        OperationKind::Rollback => policy.hooks.rollback,
+        OperationKind::Test | OperationKind::Uninstall => Hooks::Run,
+    }
+}
+
+/// Whether the revision to go back to has hooks other than tests; in doubt yes, because hooks expect ready and deleted
+/// objects. One that cannot be read is no way back: helm would not find it.
+async fn hooks_to_return(context: &Context, policy: &Policy, to: u32) -> Result<bool, Failure> {
+    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), to).await else { return Ok(true) };
+    has_hooks(&record).ok_or_else(|| spoilt::unreadable(context, &policy.key(), to, &record))
+}
+
+/// The same for what is to be removed. helm would remove the revision before one that it cannot read.
+async fn hooks_to_remove(context: &Context, policy: &Policy, newest: u32) -> Result<bool, Failure> {
+    let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), newest).await else { return Ok(true) };
+    has_hooks(&record).ok_or_else(|| spoilt::newest_unreadable(context, &policy.key(), newest, &record))
+}
+
+/// `None` where the record cannot be read.
+fn has_hooks(record: &RecordData) -> Option<bool> {
+    let payload = helm::decode(&record.bytes).ok()?;
+    Some(payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test"))))
+}
+
+/// What helm is to deploy, if it still is what the operation was planned for.
+async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>, Failure> {
+    let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
+    let Attempt { key, operation, desired, .. } = attempt;
+    let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
+    let prepared = prepare::at_hand(context, key, desired, attempt.prepared.clone(), operation.digest.as_ref()).await;
+    let prepared = prepared.map_err(|problem| changed(problem.message.into()))?;
+    if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
+        context.inputs.forget(key);
+        return Err(changed("chart or values changed before helm started".into()));
+    }
+    Ok(prepared)
+}
+
+fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Command {
+    let Attempt { key, operation, policy, desired, takes_objects: take_ownership, .. } = attempt;
+    let take_ownership = *take_ownership;
+    let create_namespace = desired.as_ref().is_some_and(|desired| desired.create_namespace);
+    let inputs = helm::Inputs {
+        chart: prepared.chart.path.clone(),
+        values: prepared.values.clone(),
+        labels: [
+            (LABEL_DIGEST, prepared.inputs.digest.to_string()),
+            (LABEL_OWNER, OwnerId::of(key).as_str().to_owned()),
+            (LABEL_REVISION, operation.revision.to_string()),
+        ]
+        .map(|(label, value)| (label.to_owned(), value))
+        .into(),
+        description: format!("{} by helm-release-operator: {}", operation.kind.as_str(), operation.cause.as_str()),
+    };
+    match operation.kind {
+        OperationKind::Install => {
+            Command::Install { inputs, replace: !records.is_empty(), create_namespace, take_ownership }
+        }
+        OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
+            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts, take_ownership }
+        }
+    }
+}
