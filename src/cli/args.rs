@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::release::DriftMode;
+
 /// Keeps Helm releases as declared by HelmRelease objects: installs, upgrades, and rolls back what fails.
 #[derive(Debug, Parser)]
 #[command(name = "helm-release-operator", version, max_term_width = 100)]
@@ -61,6 +63,9 @@ pub(super) struct ExplainArgs {
     /// Service account for releases that name none, as the operator has it
     #[arg(long, value_name = "NAME")]
     pub(super) default_service_account: Option<String>,
+    /// What becomes of objects that somebody else changed or deleted, as the operator has it
+    #[arg(long, value_enum, default_value_t = DriftDetection::Off, value_name = "MODE")]
+    pub(super) drift_detection: DriftDetection,
     /// Write what the decision was made from to this file, without values: it is a test case of the planner
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
@@ -90,6 +95,9 @@ pub(super) struct ClusterArgs {
     /// Namespace of the lease [default: that of the pod, else `default`]
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) lease_namespace: Option<String>,
+    /// What becomes of objects that somebody else changed or deleted, for releases that do not say it
+    #[arg(long, value_enum, default_value_t = DriftDetection::Off, value_name = "MODE")]
+    pub(super) drift_detection: DriftDetection,
     /// Added to the user agent, to tell this operator's requests apart
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(super) user_agent_suffix: Option<String>,
@@ -138,6 +146,26 @@ pub(super) struct ServingArgs {
     /// What is logged, as in `info` or `info,helm_release_operator=debug`
     #[arg(long, default_value = "info", env = "LOG_LEVEL", value_name = "FILTER")]
     pub(super) log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DriftDetection {
+    /// Objects are not compared
+    Off,
+    /// What differs from the chart is named
+    Warn,
+    /// What differs from the chart is put back
+    Correct,
+}
+
+impl From<DriftDetection> for DriftMode {
+    fn from(said: DriftDetection) -> Self {
+        match said {
+            DriftDetection::Off => Self::Off,
+            DriftDetection::Warn => Self::Warn,
+            DriftDetection::Correct => Self::Correct,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

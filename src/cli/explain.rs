@@ -60,7 +60,16 @@ pub(super) fn main(args: ExplainArgs) -> ExitCode {
 }
 
 async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
-    let ExplainArgs { name, namespace, kubeconfig, context, default_repository, default_service_account, save } = args;
+    let ExplainArgs {
+        name,
+        namespace,
+        kubeconfig,
+        context,
+        default_repository,
+        default_service_account,
+        drift_detection,
+        save,
+    } = args;
     let path = kubeconfig.ok_or(ExplainError::NoKubeconfig)?;
     let private = tempfile::tempdir()?;
     let access = access::from_kubeconfig(&path, context.as_deref(), private.path())?;
@@ -76,6 +85,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
             defaults: crate::release::SpecDefaults {
                 repository: default_repository.map(Into::into),
                 service_account: default_service_account.map(Into::into),
+                drift: drift_detection.into(),
             },
             allow_http: true,
             slots: Slots { computing: 1, waiting: 1 },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Context, adoption,
     aftermath::read_payload,
-    gather, leftovers,
+    drift, gather, leftovers,
     operate::{Attempt, Brake, operate},
     prepare,
 };
@@ -68,6 +68,7 @@ pub(super) async fn act(
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
+        Action::Detect { .. } => drift::detect(context, key, desired, snapshot),
         Action::Adopt { revision, resource_version, digest } => {
             adoption::adopt(context, key, desired, (*revision, resource_version), digest.as_ref()).await?;
         }

@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, dependencies, inputs::Schedule};
+use super::{Context, dependencies, drift, inputs::Schedule};
 use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
-        policy_of_names,
+        Claim, Desired, DriftView, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot,
+        Spec, View, policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -70,6 +70,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         let newest = records.is()?.newest()?.revision;
         context.payloads.unread(&policy.key(), newest)
     });
+    let drift =
+        desired.as_ref().map_or(DriftView::Unseen, |desired| drift::look(context, desired, &memory, &records, now));
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -84,6 +86,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         payload,
         unread,
         health,
+        drift,
         flight,
         memory,
     };

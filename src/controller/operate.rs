@@ -14,8 +14,8 @@ use crate::{
     api::OperationKind,
     helm::{self, Command, Invocation, Stop},
     release::{
-        Desired, Ended, Failure, FailureClass, Hooks, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Member,
-        Operation, Outcome, OwnerId, Policy, Record, Records,
+        Cause, Desired, Ended, Failure, FailureClass, Hooks, Identity, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION,
+        Member, Operation, Outcome, OwnerId, Policy, Record, Records,
     },
     sources::StoredChart,
     types::{self, Namespace, ObjectKey},
@@ -220,7 +220,7 @@ async fn ready(
                 let message = format!("revision {to}, which was good, is not there any more");
                 return Err(Failure { class: FailureClass::LostRace, message: message.into() });
             }
-            let force_conflicts = attempt.failed_rollbacks > 0;
+            let force_conflicts = attempt.failed_rollbacks > 0 || operation.cause == Cause::Drift;
             (Command::Rollback { to, force_conflicts }, has_hooks(context, policy, to).await)
         }
         OperationKind::Test => {
@@ -314,7 +314,9 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
             Command::Install { inputs, replace: !records.is_empty(), create_namespace, take_ownership }
         }
         OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
-            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts, take_ownership }
+            // Whoever changed a field holds it.
+            let force_conflicts = policy.force_conflicts || operation.cause == Cause::Drift;
+            Command::Upgrade { inputs, force_conflicts, take_ownership }
         }
     }
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Difference, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome, OwnerId, Policy,
-    RecordStatus, Records, View,
+    Difference, DriftView, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome,
+    OwnerId, Policy, RecordStatus, Records, View,
 };
 use crate::types::{ObjectKey, ReleaseDigest};
 
@@ -38,6 +38,9 @@ pub struct Snapshot {
     /// The health of `memory.inventory`.
     #[serde(default)]
     pub health: HealthView,
+    /// Whether the objects of the newest revision are as it states them.
+    #[serde(default)]
+    pub drift: DriftView,
     #[serde(default)]
     pub flight: Flight,
     #[serde(default)]

@@ -51,6 +51,7 @@ reasons! {
     RecordUnreadable: "helm's record of the newest revision cannot be read.", "Restore the Secret that the message names, or delete it to go on from the revision before.";
     Refused: "A policy or the rights of the operator forbid it.", "Read the message; grant the right or change the spec.";
     HelmUnavailable: "helm cannot be run now.", "Wait; if it lasts, check the operator's log.";
+    Drifted: "Objects in the cluster are not as the chart states them.", "Look who changes the fields that the message names; put them back, ignore them in spec.driftDetection, or set its mode to Correct.";
     Uninstalling: "The object is being deleted and its release removed.", "Wait; the message names what is still there.";
     Retrying: "Another attempt is due later.", "Wait, or correct the cause sooner.";
 }

@@ -39,7 +39,8 @@ fn judged(verdict: Verdict, finished: bool) -> Judgement {
 }
 
 fn told(member: &Member, version: u64, judgement: Judgement) -> Told {
-    Told { namespace: member.namespace.clone(), name: member.name.clone(), version, judgement }
+    let print = Print { version, mark: version };
+    Told { namespace: member.namespace.clone(), name: member.name.clone(), print, judgement }
 }
 
 fn good(member: &Member, version: u64) -> Told {

@@ -23,14 +23,14 @@ macro_rules! variants {
     };
 }
 
-variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Adopt Ask Withdraw Start Cancel Acknowledge
+variants!(ACTIONS of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Detect Adopt Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
     ViewRefused RecordUnreadable InvalidSpec ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);
-variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Adopted Done Interrupted TestsFailed Quarantined RetryRequested
+variants!(NOTES of Note: ManualUpgrade ManualRollback ManualUninstall Adopted Done Interrupted TestsFailed Drifted Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);
 variants!(WAKES of Wake: Never At);
 
@@ -176,6 +176,7 @@ fn there_is_one_sound_plan_for_every_mixture_of_cases() {
             records: draw().records,
             payload: draw().payload,
             health: draw().health,
+            drift: draw().drift,
             flight: draw().flight,
             memory: draw().memory,
             ..draw()
