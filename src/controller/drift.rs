@@ -133,11 +133,11 @@ async fn stated(context: &Context, release: &ReleaseKey, task: &Task, record: Ve
         let namespaced = context.is_namespaced(&declared.object.api_version, &declared.object.kind).await;
         let member: Member = declared.object.member(namespaced, &release.namespace);
         if let Some(place) = task.members.iter().position(|one| *one == member) {
-            let mut content = declared.content;
-            if namespaced && let Some(metadata) = content.get_mut("metadata").and_then(|found| found.as_object_mut()) {
+            let mut object = declared.content;
+            if namespaced && let Some(metadata) = object.get_mut("metadata").and_then(|found| found.as_object_mut()) {
                 metadata.insert("namespace".to_owned(), (&*member.namespace).into());
             }
-            stated[place] = Some(content);
+            stated[place] = Some(object);
         }
     }
     Some(stated)

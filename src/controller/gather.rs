@@ -70,8 +70,11 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         let newest = records.is()?.newest()?.revision;
         context.payloads.unread(&policy.key(), newest)
     });
-    let drift =
-        desired.as_ref().map_or(DriftView::Unseen, |desired| drift::look(context, desired, &memory, &records, now));
+    // Whoever does not own the release does not say what is looked for in it.
+    let drift = match &desired {
+        Some(desired) if claim == Claim::Ours => drift::look(context, desired, &memory, &records, now),
+        Some(_) | None => DriftView::Unseen,
+    };
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,

@@ -85,6 +85,11 @@ fn comparisons(operator: &Operator) -> f64 {
     operator.metric("drift_comparisons_total", "")
 }
 
+/// No comparison found anything, and none could not be made.
+fn all_were_the_same(operator: &Operator) -> bool {
+    (comparisons(operator) - operator.metric("drift_comparisons_total", "same")).abs() < 0.5
+}
+
 /// Waits until so many comparisons were made.
 #[track_caller]
 fn compared(s: &Scenario<'_>, operator: &Operator, times: f64) {
@@ -147,7 +152,7 @@ fn release_as_it_was_made_shows_no_drift_and_costs_nothing(s: &Scenario<'_>) {
     comes_to_rest(s);
     let object = s.ready("a");
     assert!(condition(&object, "Drifted").is_none(), "{object:?}");
-    assert_eq!(operator.metric("drift_comparisons_total", "same"), comparisons(&operator), "{object:?}");
+    assert!(all_were_the_same(&operator), "{object:?}");
     let before = (s.proxy.snapshot(), comparisons(&operator));
     // A write of status is no change of an object.
     let api: Api<Deployment> = Api::namespaced(s.land.cluster.client(), &s.namespace);
@@ -162,7 +167,7 @@ fn release_as_it_was_made_shows_no_drift_and_costs_nothing(s: &Scenario<'_>) {
     let operator = s.operate();
     compared(s, &operator, 1.0);
     comes_to_rest(s);
-    assert!((comparisons(&operator) - operator.metric("drift_comparisons_total", "same")).abs() < 0.5);
+    assert!(all_were_the_same(&operator));
     assert_eq!(s.story("a"), "1 deployed");
 }
 
@@ -176,7 +181,7 @@ fn release_of_helm_3_as_it_was_made_shows_no_drift(s: &Scenario<'_>) {
     comes_to_rest(s);
     let object = s.ready("a");
     assert!(condition(&object, "Drifted").is_none(), "{object:?}");
-    assert_eq!(operator.metric("drift_comparisons_total", "same"), comparisons(&operator), "{object:?}");
+    assert!(all_were_the_same(&operator), "{object:?}");
     assert_eq!(s.story("a"), "1 deployed");
 }
 

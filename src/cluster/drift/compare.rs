@@ -135,7 +135,8 @@ fn is_below_any(path: &[String], paths: &[Box<str>]) -> bool {
 }
 
 fn pointer(path: &[String]) -> String {
-    path.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
+    let steps = path.iter().map(|step| step.replace('~', "~0").replace('/', "~1"));
+    steps.fold(String::new(), |pointer, step| pointer + "/" + &step)
 }
 
 fn unescaped(step: &str) -> String {

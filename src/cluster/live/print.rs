@@ -86,7 +86,9 @@ fn write(value: &Value, mark: &mut DefaultHasher) {
         Value::String(text) => text.hash(mark),
         Value::Array(items) => {
             items.len().hash(mark);
-            items.iter().for_each(|item| write(item, mark));
+            for item in items {
+                write(item, mark);
+            }
         }
         Value::Object(fields) => {
             fields.len().hash(mark);
