@@ -18,7 +18,9 @@ use super::{Context, operate::identity};
 use crate::{
     cluster::{self, ClusterError, Compared},
     helm,
-    release::{Desired, DriftMode, DriftView, IgnoreRule, Member, Memory, Records, Snapshot, View, digest_of_rules},
+    release::{
+        Claim, Desired, DriftMode, DriftView, IgnoreRule, Member, Memory, Records, Snapshot, View, digest_of_rules,
+    },
     types::{ObjectKey, ReleaseKey},
 };
 
@@ -30,14 +32,17 @@ const COMPARISONS_MAX: usize = 4;
 const PAUSE_FIRST: Duration = Duration::from_secs(2);
 const PAUSE_LONGEST: Duration = Duration::from_secs(300);
 
-/// What is known of drift, for a snapshot. Where nobody wants to know, nothing is kept.
+/// What is known of drift, for a snapshot. Where nobody wants to know, nothing is kept; whoever does not own the release
+/// has no say in it.
 pub(super) fn look(
     context: &Context,
-    desired: &Desired,
+    desired: Option<&Desired>,
+    claim: &Claim,
     memory: &Memory,
     records: &View<Records>,
     now: Timestamp,
 ) -> DriftView {
+    let Some(desired) = desired.filter(|_| *claim == Claim::Ours) else { return DriftView::Unseen };
     let release = desired.policy.key();
     let wanted = desired.policy.drift != DriftMode::Off;
     context.live.attend(&release, wanted);

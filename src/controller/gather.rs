@@ -7,8 +7,8 @@ use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
     release::{
-        Claim, Desired, DriftView, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot,
-        Spec, View, policy_of_names,
+        Claim, Desired, Health, HealthView, InputsView, Memory, Object, OwnerId, Policy, Records, Snapshot, Spec, View,
+        policy_of_names,
     },
     types::{ObjectKey, ReleaseDigest, ReleaseKey},
 };
@@ -70,11 +70,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         let newest = records.is()?.newest()?.revision;
         context.payloads.unread(&policy.key(), newest)
     });
-    // Whoever does not own the release does not say what is looked for in it.
-    let drift = match &desired {
-        Some(desired) if claim == Claim::Ours => drift::look(context, desired, &memory, &records, now),
-        Some(_) | None => DriftView::Unseen,
-    };
+    let drift = drift::look(context, desired.as_deref(), &claim, &memory, &records, now);
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
