@@ -120,6 +120,11 @@ pub enum Event {
     Uninstall {
         release: Name,
     },
+    /// Somebody changes an object of the chart.
+    Meddle {
+        release: Name,
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -174,6 +179,7 @@ impl Settings {
         let quiet = last + Duration::from_secs(rng.range(1, 60));
         let published = inputs(&mut Rng::new(seed, 4), &mut objects, &mut events, last);
         let tests = tests(&mut Rng::new(seed, 5), &mut objects);
+        meddlers(&mut Rng::new(seed, 6), &mut objects, &mut events, last);
         Self {
             seed,
             lag,
@@ -344,6 +350,24 @@ fn inputs(
         events.sort_by_key(|(at, _)| *at);
     }
     published
+}
+
+/// People who change objects of charts, and objects that want to know of it.
+fn meddlers(rng: &mut Rng, objects: &mut [Declared], events: &mut Vec<(Duration, Event)>, last: Duration) {
+    if !rng.per_mille(350) {
+        return;
+    }
+    // Of all objects alike: the next owner of a release looks for the same.
+    let mode = if rng.per_mille(800) { "Correct" } else { "Warn" };
+    for object in objects.iter_mut() {
+        object.spec["driftDetection"] = json!({ "mode": mode });
+    }
+    for number in 0..rng.range(1, 7) {
+        let at = last * u32::try_from(rng.range(0, 1000)).unwrap_or(0) / 1000;
+        let release = rng.pick(objects).release.clone();
+        events.push((at, Event::Meddle { release, text: format!("by hand {number}") }));
+    }
+    events.sort_by_key(|(at, _)| *at);
 }
 
 /// Objects that take over what others have made, and releases that were there first.

@@ -12,6 +12,7 @@ use crate::{
     records::history,
     runs::stranger,
     scenario::{Event, Settings},
+    workloads,
     world::{Kind, Name, World, name},
 };
 
@@ -85,6 +86,12 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
         Event::Uninstall { release } => {
             if !history(world, &release).is_empty() {
                 tokio::spawn(stranger(Arc::clone(world), release, Command::Uninstall));
+            }
+        }
+        Event::Meddle { release, text } => {
+            let page = workloads::page(&release);
+            if world.change(Kind::ConfigMap, &page, |object| object["data"]["config"] = json!(text)).is_ok() {
+                world.tell(format_args!("somebody changes {}", page.1));
             }
         }
         Event::ConfigMap(shade) => {

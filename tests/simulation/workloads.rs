@@ -26,6 +26,21 @@ pub fn objects(release: &str, version: &str) -> Vec<(Kind, String)> {
     objects
 }
 
+/// What a revision states of one of its objects.
+pub fn stated(kind: Kind, record: &Record, name: &str) -> Value {
+    if kind != Kind::Deployment {
+        return json!({ "data": { "version": record.version, "config": record.config.to_string() } });
+    }
+    let selector = json!({ "matchLabels": { APP: name } });
+    let template = json!({ "version": record.version, "config": record.config });
+    json!({ "spec": { "replicas": 1, "selector": selector, "template": template } })
+}
+
+/// The object of a release that somebody changes now and then.
+pub fn page(release: &Name) -> Name {
+    (release.0.clone(), format!("{}-page", release.1))
+}
+
 /// Brings the objects of a revision into the cluster, and takes away those of `before` that it does not have.
 pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option<&Record>) {
     for (kind, name) in &record.objects {
@@ -37,7 +52,7 @@ pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option
             deployment(world, &key, record, &labels, &annotations);
             continue;
         }
-        let data = json!({ "version": record.version, "config": record.config.to_string() });
+        let data = stated(*kind, record, name)["data"].clone();
         let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "data": data });
         if world.create(*kind, &key, made).is_err() {
             let _ = world.change(*kind, &key, |object| object["data"] = data);
@@ -51,8 +66,7 @@ pub fn apply(world: &Arc<World>, release: &Name, record: &Record, before: Option
 }
 
 fn deployment(world: &Arc<World>, key: &Name, record: &Record, labels: &Value, annotations: &Value) {
-    let selector = json!({ "matchLabels": { APP: key.1 } });
-    let spec = json!({ "replicas": 1, "selector": selector, "template": { "version": record.version, "config": record.config } });
+    let spec = stated(Kind::Deployment, record, &key.1)["spec"].clone();
     let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec });
     let before = generation(world, key);
     let there = world.create(Kind::Deployment, key, made).is_err();
