@@ -14,6 +14,7 @@ struct Label {
 }
 
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of a request that is there or not")]
 pub struct Target {
     pub kind: Option<Kind>,
     pub namespace: Option<String>,
