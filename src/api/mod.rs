@@ -1,10 +1,14 @@
 //! The wire format: what users write and read. No logic beyond what serde, the schema and CEL rules say.
 
 mod crd;
+mod drift;
 mod spec;
 mod status;
 
 pub use crd::{crd, crd_yaml};
+pub use drift::{
+    DRIFTED_MAX, DRIFTED_PATHS_MAX, Drift, DriftDetection, DriftIgnore, DriftMode, DriftTarget, DriftedObject,
+};
 pub use spec::{
     Adopt, Chart, CrdsPolicy, DeletionPolicy, Dependency, HelmRelease, HelmReleaseSpec, Hooks, Install, InstallFailure,
     Rollback, SecretRef, Test, TestFilter, Upgrade, UpgradeFailure, ValuesFrom, ValuesKind,

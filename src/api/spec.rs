@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::status::HelmReleaseStatus;
+use super::{drift::DriftDetection, status::HelmReleaseStatus};
 
 /// Keeps a Helm release as declared: installs, upgrades, and rolls back what fails.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -128,6 +128,12 @@ pub struct HelmReleaseSpec {
     /// The tests of the chart, as `helm test` runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Test>,
+
+    /// Whether objects of the release that somebody else changed or deleted are named, or put back. They are compared
+    /// once when the operator finds the release good, and after each change of one; at most 500 of a release, those that
+    /// `status.inventory` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_detection: Option<DriftDetection>,
 
     /// What becomes of the release when the object is deleted. Default: Uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]

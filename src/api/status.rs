@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::drift::Drift;
+
 /// Most objects that the inventory names, those with a health of their own first where there are more. Beyond it
 /// `complete` is false, and what is not named is not judged.
 pub const INVENTORY_MAX: usize = 500;
@@ -52,6 +54,9 @@ pub struct HelmReleaseStatus {
     /// The last run of the chart's tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested: Option<Tested>,
+    /// Drift of the objects of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// What was done, oldest first, failures too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -79,6 +84,7 @@ pub enum ConditionType {
     Released,
     Healthy,
     Tested,
+    Drifted,
 }
 
 impl ConditionType {
@@ -91,6 +97,7 @@ impl ConditionType {
             Self::Released => "Released",
             Self::Healthy => "Healthy",
             Self::Tested => "Tested",
+            Self::Drifted => "Drifted",
         }
     }
 }
@@ -222,7 +229,7 @@ pub struct Failures {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_zero(number: &u32) -> bool {
+pub(super) fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
@@ -340,7 +347,7 @@ pub struct Handled {
     pub foreign: Option<u32>,
 }
 
-fn date_time(_: &mut SchemaGenerator) -> Schema {
+pub(super) fn date_time(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::release::Tenancy;
+use crate::release::{DriftMode, Tenancy};
 
 /// Keeps Helm releases as declared by HelmRelease objects: installs, upgrades, and rolls back what fails.
 #[derive(Debug, Parser)]
@@ -66,6 +66,9 @@ pub(super) struct ExplainArgs {
     /// How far tenants are trusted, as the operator has it
     #[arg(long, default_value = "trusted", value_name = "MODE")]
     pub(super) tenancy: TenancyMode,
+    /// What becomes of objects that somebody else changed or deleted, as the operator has it
+    #[arg(long, value_enum, default_value_t = DriftDetection::Off, value_name = "MODE")]
+    pub(super) drift_detection: DriftDetection,
     /// Write what the decision was made from to this file, without values: it is a test case of the planner
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
@@ -98,6 +101,9 @@ pub(super) struct ClusterArgs {
     /// Namespace of the lease [default: that of the pod, else `default`]
     #[arg(long, value_name = "NAMESPACE")]
     pub(super) lease_namespace: Option<String>,
+    /// What becomes of objects that somebody else changed or deleted, for releases that do not say it
+    #[arg(long, value_enum, default_value_t = DriftDetection::Off, value_name = "MODE")]
+    pub(super) drift_detection: DriftDetection,
     /// Added to the user agent, to tell this operator's requests apart
     #[arg(long, value_name = "TEXT", hide = true)]
     pub(super) user_agent_suffix: Option<String>,
@@ -146,6 +152,26 @@ pub(super) struct ServingArgs {
     /// What is logged, as in `info` or `info,helm_release_operator=debug`
     #[arg(long, default_value = "info", env = "LOG_LEVEL", value_name = "FILTER")]
     pub(super) log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DriftDetection {
+    /// Objects are not compared
+    Off,
+    /// What differs from the chart is named
+    Warn,
+    /// What differs from the chart is put back
+    Correct,
+}
+
+impl From<DriftDetection> for DriftMode {
+    fn from(said: DriftDetection) -> Self {
+        match said {
+            DriftDetection::Off => Self::Off,
+            DriftDetection::Warn => Self::Warn,
+            DriftDetection::Correct => Self::Correct,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -68,6 +68,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
         default_repository,
         default_service_account,
         tenancy,
+        drift_detection,
         save,
     } = args;
     let path = kubeconfig.ok_or(ExplainError::NoKubeconfig)?;
@@ -85,6 +86,7 @@ async fn explain(args: ExplainArgs) -> Result<String, ExplainError> {
             defaults: crate::release::SpecDefaults {
                 repository: default_repository.map(Into::into),
                 service_account: default_service_account.map(Into::into),
+                drift: drift_detection.into(),
             },
             tenancy: tenancy.into(),
             allow_http: true,

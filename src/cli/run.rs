@@ -77,7 +77,7 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
     let started = Timestamp::now();
     let (config, access) = reach(&to_cluster, &directories.private).await?;
     let lease = lease(&to_cluster, holder(started));
-    let ClusterArgs { watch_namespaces, default_service_account, tenancy, .. } = to_cluster;
+    let ClusterArgs { watch_namespaces, default_service_account, tenancy, drift_detection, .. } = to_cluster;
     let HelmArgs { helm, helm_slots, hook_slots, drain_seconds } = helm;
     let listener = endpoints::bind(listen).await.map_err(|source| RunError::Listen { address: listen, source })?;
     let address = listener.local_addr()?;
@@ -93,6 +93,7 @@ async fn operate(args: RunArgs) -> Result<(), RunError> {
         defaults: SpecDefaults {
             repository: default_repository.map(Into::into),
             service_account: default_service_account.map(Into::into),
+            drift: drift_detection.into(),
         },
         tenancy: tenancy.into(),
         allow_http,

@@ -5,6 +5,7 @@
 
 mod kind;
 mod pods;
+mod print;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -18,15 +19,15 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use kind::KindWatch;
+use kind::{KindWatch, Told, Woken};
 use pods::Pods;
 pub use pods::PodsAsked;
+pub use print::{LivePrint, Print};
 
 use super::locked::locked;
 use super::scope::Scope;
 use super::table::Table;
 use super::wakes::Wakes;
-use super::watch::number;
 use crate::health::{Judgement, MemberView, combine, judge};
 use crate::release::{HealthView, Member};
 use crate::types::ReleaseKey;
@@ -64,6 +65,8 @@ struct State {
     /// By API version and kind.
     kinds: Table<KindWatch>,
     wants: HashMap<Arc<ReleaseKey>, Box<[Member]>>,
+    /// Releases that are to look again also where the judgement of an object stays what it was.
+    attentive: HashSet<ReleaseKey>,
 }
 
 impl LiveIndex {
@@ -115,6 +118,23 @@ impl LiveIndex {
         state.wants.insert(release, members.into());
     }
 
+    /// Whether the release is to look again at every change that somebody makes to a member, and not only where its
+    /// judgement changes.
+    pub fn attend(&self, release: &ReleaseKey, closely: bool) {
+        let attentive = &mut locked(&self.state).attentive;
+        if !closely {
+            attentive.remove(release);
+        } else if !attentive.contains(release) {
+            attentive.insert(release.clone());
+        }
+    }
+
+    /// What the watches tell of the state of each member; `None` while one is not in view.
+    pub fn prints(&self, members: &[Member]) -> Option<Vec<LivePrint>> {
+        let state = locked(&self.state);
+        members.iter().map(|member| state.print(member, &self.scope)).collect()
+    }
+
     /// Kinds that were not there may be there now.
     pub fn look_for_kinds(&self) {
         self.defined.notify_waiters();
@@ -122,7 +142,9 @@ impl LiveIndex {
 
     /// The release is gone. Watches that it alone used are dropped some minutes later.
     pub fn forget(&self, release: &ReleaseKey) {
-        locked(&self.state).drop_wants(release, &[]);
+        let mut state = locked(&self.state);
+        state.drop_wants(release, &[]);
+        state.attentive.remove(release);
     }
 
     pub fn look(&self, member: &Member) -> MemberLook {
@@ -139,9 +161,15 @@ impl LiveIndex {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let mut state = locked(&self.state);
         let Some(kind) = state.kinds.get_mut(text("/apiVersion"), text("/kind")) else { return };
-        let version = number(Some(text("/metadata/resourceVersion")));
         let place = kind.place(&self.scope, text("/metadata/namespace"));
-        let wakes = kind.observe(place, text("/metadata/namespace"), text("/metadata/name"), version, judge(object));
+        let told = Told {
+            namespace: text("/metadata/namespace").into(),
+            name: text("/metadata/name").into(),
+            print: Print::of(object),
+            judgement: judge(object),
+        };
+        let woken = kind.observe(place, told);
+        let wakes = state.to_wake(woken);
         drop(state);
         self.wakes.wake_all(wakes);
     }
@@ -227,6 +255,22 @@ impl Look<'_> {
 impl State {
     fn view(&self, member: &Member, scope: &Scope) -> Look<'_> {
         self.kinds.get(&member.api_version, &member.kind).map_or(Look::Pending, |kind| kind.look(member, scope))
+    }
+
+    fn print(&self, member: &Member, scope: &Scope) -> Option<LivePrint> {
+        let kind = self.kinds.get(&member.api_version, &member.kind)?;
+        match kind.look(member, scope) {
+            Look::Pending => None,
+            Look::Refused(_) => Some(LivePrint::Unwatched),
+            Look::Missing => Some(LivePrint::Absent),
+            Look::Done | Look::Judged { there: false, .. } => Some(LivePrint::Finished),
+            Look::Judged { there: true, .. } => kind.print(member).map(LivePrint::There),
+        }
+    }
+
+    fn to_wake(&self, Woken { mut judged, stirred }: Woken) -> Vec<ReleaseKey> {
+        judged.extend(stirred.into_iter().filter(|release| self.attentive.contains(&**release)));
+        judged.into_iter().map(|release| (*release).clone()).collect()
     }
 
     fn is_live(&self, member: &Member, scope: &Scope) -> bool {

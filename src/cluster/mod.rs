@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod definitions;
 mod discovery;
+mod drift;
 mod error;
 mod events;
 mod lease;
@@ -32,10 +33,11 @@ pub use definitions::{
     Definition, DefinitionError, Differing, EstablishError, Established, establish, read_definitions,
 };
 pub use discovery::{Discovery, Resolved};
+pub use drift::{Compared, compare};
 pub use error::ClusterError;
 pub use events::{EVENTS_MAX, Event, EventKind, Events};
 pub use lease::{Election, Leadership, LeaseSettings, Lost, RUN_UNTIL, START_UNTIL, Standing};
-pub use live::{LiveIndex, MemberLook, PodsAsked};
+pub use live::{LiveIndex, LivePrint, MemberLook, PodsAsked, Print};
 pub use main_watch::{Claimant, MainIndex, MainWakes, Malformed, Seen};
 pub use records::{OwnLabel, RecordIndex, RecordsRead, VersionedRecord};
 pub use requests::{REQUEST_DEADLINE, RecordData, Requests, Target, ValuesData};

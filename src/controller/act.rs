@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Context, adoption,
     aftermath::{leaving, read_payload},
-    gather, leftovers,
+    drift, gather, leftovers,
     operate::{Attempt, Brake, identity, operate},
     prepare,
     sight::Sight,
@@ -68,6 +68,7 @@ pub(super) async fn act(
             }
         }
         Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
+        Action::Detect { .. } => drift::detect(context, key, desired, snapshot),
         Action::Adopt { revision, resource_version, digest } => {
             adoption::adopt(context, key, desired, (*revision, resource_version), digest.as_ref()).await?;
         }
@@ -90,9 +91,7 @@ pub(super) async fn act(
         }
         Action::Mark { revision } => mark(context, key, policy, *revision).await?,
         Action::Clear { revisions } => {
-            if let Some(desired) = desired {
-                leftovers::clear(context, key, object, &desired, revisions);
-            }
+            leftovers::clear(context, key, object, desired, revisions);
         }
         Action::Unlock { revision } => {
             if let Some(policy) = policy {

@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::{
+    api::ConditionType,
     metrics::Metrics,
     status::{Rendered, Truth},
     types::ObjectKey,
@@ -19,6 +22,7 @@ struct Said {
     ready: Truth,
     /// Its desired digest is not tried again.
     quarantined: bool,
+    drifted: bool,
 }
 
 /// Every release that a pass has come to a word about.
@@ -29,7 +33,11 @@ impl Census {
     pub fn count(&self, key: &ObjectKey, Rendered { status, ready, .. }: &Rendered) {
         let desired = status.desired.as_ref().map(|desired| &desired.digest);
         let quarantined = status.quarantined.iter().any(|entry| Some(&entry.digest) == desired);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), Said { ready: *ready, quarantined });
+        let drifted =
+            |one: &Condition| one.type_ == ConditionType::Drifted.as_str() && one.status == Truth::True.as_str();
+        let drifted = status.conditions.iter().any(drifted);
+        let said = Said { ready: *ready, quarantined, drifted };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), said);
     }
 
     pub fn forget(&self, key: &ObjectKey) {
@@ -45,5 +53,6 @@ impl Census {
             metrics.releases.with_label_values(&[ready.as_str()]).set(gauge(releases));
         }
         metrics.quarantined.set(gauge(said.values().filter(|said| said.quarantined).count()));
+        metrics.drifted.set(gauge(said.values().filter(|said| said.drifted).count()));
     }
 }

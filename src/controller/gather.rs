@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Context, dependencies, inputs::Schedule};
+use super::{Context, dependencies, drift, inputs::Schedule};
 use crate::{
     api::{self, HelmRelease, ValuesKind},
     cluster::Ref,
@@ -61,6 +61,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     }
     let seen = policy.as_ref().map_or(Seen::NOTHING, |policy| seen(context, &policy.key(), records.is()));
     let Seen { payload, unread, spoilt, untouched } = seen;
+    let drift = drift::look(context, desired.as_deref(), &claim, &memory, &records, now);
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
         now,
@@ -77,6 +78,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         spoilt,
         untouched,
         health,
+        drift,
         flight,
         memory,
     };

@@ -109,9 +109,10 @@ pub(super) fn clear(
     context: &Arc<Context>,
     key: &ObjectKey,
     object: &HelmRelease,
-    desired: &Desired,
+    desired: Option<Box<Desired>>,
     revisions: &[u32],
 ) {
+    let Some(desired) = desired else { return };
     let release = desired.policy.key();
     let Some(this) = context.clearing.begin(&release) else { return };
     let (context, key, about) = (Arc::clone(context), key.clone(), Target::of(&object.metadata));

@@ -11,6 +11,7 @@ mod board;
 mod census;
 mod definitions;
 mod dependencies;
+mod drift;
 mod gather;
 mod hooks;
 mod inputs;
@@ -65,6 +66,7 @@ use crate::{
     types::{ObjectKey, ReleaseKey},
 };
 use census::Census;
+use drift::Drifts;
 use inputs::InputsIndex;
 use judging::Judging;
 use leftovers::Clearing;
@@ -126,6 +128,7 @@ pub struct Context {
     judging: Judging,
     census: Census,
     clearing: Clearing,
+    drifts: Drifts,
     helm_slots: Semaphore,
     hook_slots: Semaphore,
     learning: Mutex<HashSet<Ref>>,
@@ -313,6 +316,7 @@ impl Context {
             self.payloads.give_up(release);
             self.sightings.forget(release);
             self.clearing.end(release);
+            self.drifts.forget(release);
             self.live.forget(release);
         }
     }

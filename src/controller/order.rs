@@ -11,8 +11,8 @@ use crate::{
     cluster::RecordData,
     helm::{self, Command, Invocation},
     release::{
-        Failure, FailureClass, Hooks, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Operation, OwnerId, Policy, Record,
-        Records,
+        Cause, Failure, FailureClass, Hooks, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, Operation, OwnerId, Policy,
+        Record, Records,
     },
     sources::StoredChart,
 };
@@ -62,7 +62,7 @@ pub(super) async fn ready(
                 let message = format!("revision {to}, which was good, is not there any more");
                 return Err(Failure { class: FailureClass::LostRace, message: message.into() });
             }
-            let force_conflicts = attempt.failed_rollbacks > 0;
+            let force_conflicts = attempt.failed_rollbacks > 0 || operation.cause == Cause::Drift;
             (Command::Rollback { to, force_conflicts }, hooks_to_return(context, policy, to).await?)
         }
         OperationKind::Test => {
@@ -161,7 +161,9 @@ fn deploying(attempt: &Attempt, prepared: &Prepared, records: &Records) -> Comma
             Command::Install { inputs, replace: !records.is_empty(), create_namespace, take_ownership }
         }
         OperationKind::Upgrade | OperationKind::Rollback | OperationKind::Test | OperationKind::Uninstall => {
-            Command::Upgrade { inputs, force_conflicts: policy.force_conflicts, take_ownership }
+            // Whoever changed a field holds it.
+            let force_conflicts = policy.force_conflicts || operation.cause == Cause::Drift;
+            Command::Upgrade { inputs, force_conflicts, take_ownership }
         }
     }
 }

@@ -117,6 +117,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         judging: super::judging::Judging::default(),
         census: super::census::Census::default(),
         clearing: super::leftovers::Clearing::default(),
+        drifts: super::drift::Drifts::default(),
         learning: Mutex::default(),
         wakes,
         tasks: TaskTracker::new(),

@@ -52,10 +52,7 @@ impl ManifestObject {
 /// All objects of a manifest in its order, lists taken apart. Documents without content are skipped, as helm does.
 pub fn manifest_objects(manifest: &str) -> Result<Vec<ManifestObject>, ManifestError> {
     let mut objects = Vec::new();
-    for (document, text) in documents(manifest).enumerate() {
-        if text.lines().all(|line| line.trim_start().is_empty() || line.trim_start().starts_with('#')) {
-            continue;
-        }
+    for (document, text) in documents_with_content(manifest) {
         let malformed = |_| ManifestError::Malformed { document };
         let read = serde_saphyr::from_str_with_options::<Option<Object>>(text, yaml_options()).map_err(malformed)?;
         let Some(object) = read else { continue };
@@ -85,6 +82,12 @@ fn push(objects: &mut Vec<ManifestObject>, object: Object) -> Result<(), Manifes
         short_lived: job && matches!(object.spec, Some(Spec::OfJob { ttl_seconds_after_finished: Some(_) })),
     });
     Ok(())
+}
+
+/// Documents with their place, without those that helm skips.
+pub(super) fn documents_with_content(manifest: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_empty = |line: &str| line.trim_start().is_empty() || line.trim_start().starts_with('#');
+    documents(manifest).enumerate().filter(move |(_, text)| !text.lines().all(is_empty))
 }
 
 /// Splits at lines that begin with `---`, which end a document even inside of a block of text.

@@ -16,6 +16,7 @@
 mod argv;
 mod classify;
 mod content;
+mod declared;
 mod environment;
 mod error;
 mod kubeconfig;
@@ -32,6 +33,7 @@ mod workspace;
 pub use argv::{Command, Inputs, Invocation};
 pub use classify::ended;
 pub use content::{RecordContent, content};
+pub use declared::{Declared, DeclaredError, declared};
 pub use error::HelmError;
 pub use kubeconfig::{Auth, Authority, ClusterAccess};
 pub use leash::{EXIT_NOT_STARTED, LeashError, SUBCOMMAND, leash, leash_main};

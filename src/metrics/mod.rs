@@ -23,6 +23,10 @@ pub struct Metrics {
     /// Releases by what the last pass of this process said of Ready.
     pub releases: IntGaugeVec,
     pub quarantined: IntGauge,
+    /// Releases whose objects are not as their charts state them.
+    pub drifted: IntGauge,
+    /// Comparisons of a release's objects with its chart, by result: `same`, `drifted`, `unseen`, `error`.
+    pub comparisons: IntCounterVec,
     pub helm_started: IntCounter,
     pub helm_running: IntGauge,
     pub queued: IntGauge,
@@ -76,6 +80,12 @@ impl Metrics {
             failures: counters("operation_failures_total", "Failed runs of helm, by class.", &["class"])?,
             releases,
             quarantined: gauge("quarantined_releases", "Releases whose desired version is quarantined.")?,
+            drifted: gauge("drifted_releases", "Releases whose objects are not as their charts state them.")?,
+            comparisons: counters(
+                "drift_comparisons_total",
+                "Comparisons of the objects of a release with its chart, by result.",
+                &["result"],
+            )?,
             helm_started: counter(
                 "helm_processes_started_total",
                 "helm processes started since the operator started.",

@@ -23,6 +23,10 @@ pub enum Action {
     Compare {
         revision: u32,
     },
+    /// Compare the objects of the newest revision with what it states, as far as they changed. A task, not awaited.
+    Detect {
+        revision: u32,
+    },
     /// Label the record of somebody else's revision as ours, if it still is what it was when it was compared.
     Adopt {
         revision: u32,
@@ -75,6 +79,7 @@ impl Action {
             | Self::Withdraw
             | Self::Start(_)
             | Self::Cancel
+            | Self::Detect { .. }
             | Self::Acknowledge { .. }
             | Self::Adopt { .. }
             | Self::Mark { .. }
@@ -96,6 +101,8 @@ pub enum Priority {
     Retry,
     FirstInstall,
     Removal,
+    /// Objects of a good release are put back: nobody waits for it.
+    Drift,
 }
 
 /// What a plan wants besides its action.

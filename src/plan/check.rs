@@ -3,8 +3,8 @@
 
 use super::{Action, Because, Plan, Wake};
 use crate::release::{
-    Adopt, Claim, DependencyState, Flight, InputsView, Operation, OperationKind, Record, RecordStatus, Records,
-    Snapshot, Spec,
+    Adopt, Cause, Claim, DependencyState, DriftMode, Flight, InputsView, Operation, OperationKind, Record,
+    RecordStatus, Records, Snapshot, Spec,
 };
 
 /// What is wrong with a plan; empty when nothing is.
@@ -35,6 +35,7 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
             adoption(snapshot, &mut must);
         }
         Action::Compare { .. } => adoption(snapshot, &mut must),
+        Action::Detect { revision } => detection(snapshot, *revision, &mut must),
         Action::Mark { revision } => {
             must(records.is_some_and(|r| r.get(*revision).is_some()), "only a revision that is there is marked");
         }
@@ -61,6 +62,15 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
         must(soon, "a wake lies ahead");
     }
     wrong
+}
+
+/// What must hold for every comparison of objects with what a revision states.
+fn detection(snapshot: &Snapshot, revision: u32, must: &mut impl FnMut(bool, &str)) {
+    let wanted = matches!(&snapshot.spec, Spec::Valid(policy) if policy.drift != DriftMode::Off && !policy.suspend);
+    must(wanted && !snapshot.object.deleting, "drift is looked for only where that is asked for");
+    let newest = snapshot.records.is().and_then(Records::newest);
+    let good = newest.is_some_and(|n| n.revision == revision && n.status == RecordStatus::Deployed && n.is_verified());
+    must(good, "drift is looked for only in the newest revision, and only while that is good");
 }
 
 /// What must hold for every step of taking over somebody else's release.
@@ -108,6 +118,11 @@ fn start(snapshot: &Snapshot, plan: &Plan, operation: &Operation, must: &mut imp
     let held = snapshot.cycle.is_some()
         || snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
     must(!(deploys && held), "an install or upgrade waits for its dependencies");
+    let newest_status = newest.map(|newest| newest.status);
+    let correction = deploys && operation.cause == Cause::Drift && newest_status == Some(RecordStatus::Deployed);
+    let asked = matches!(&snapshot.spec, Spec::Valid(policy) if policy.drift == DriftMode::Correct);
+    let same = newest.and_then(|newest| newest.digest.as_ref()) == digest;
+    must(!correction || (asked && same), "drift is corrected only where that is asked for, to what is deployed");
     must(!(deploys && digest.is_none()), "an install or upgrade names its digest");
     let was_good = records.is_some_and(|records| records.iter().any(Record::is_verified));
     let removing = snapshot.object.deleting || newest.is_some_and(|n| n.status.as_str() == "uninstalling");

@@ -217,7 +217,8 @@ impl<'a> Draft<'a> {
         };
         // The labels of a rollback are those of its target, its number among them.
         let target = newest.stamp.filter(|_| kind == OperationKind::Rollback);
-        let planned = self.operation(kind, Cause::Retry, target);
+        let correction = self.entry_of(newest).is_some_and(|entry| entry.cause == Cause::Drift);
+        let planned = self.operation(kind, if correction { Cause::Drift } else { Cause::Retry }, target);
         Operation { revision: newest.revision, digest: Some(digest), ..planned }
     }
 

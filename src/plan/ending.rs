@@ -139,6 +139,13 @@ impl Draft<'_> {
                 failures.count = failures.count.saturating_add(1);
                 failures.not_before = Some(backoff::next(now, failures.count, backoff::LIMIT, uid));
             }
+            // What was good is not given up because it could not be put back, whoever's fault that is.
+            OperationKind::Upgrade | OperationKind::Test if operation.cause == Cause::Drift => {
+                failures.last = last;
+                failures.count = failures.count.saturating_add(1);
+                failures.not_before = Some(backoff::next(now, failures.count, backoff::LIMIT_OUTSIDE, uid));
+                self.uncorrected(why);
+            }
             OperationKind::Upgrade | OperationKind::Test => {
                 failures.last = last;
                 failures.count = failures.count.saturating_add(1);
@@ -153,6 +160,13 @@ impl Draft<'_> {
                     self.quarantine(operation, reason, why);
                 }
             }
+        }
+    }
+
+    /// A correction of drift failed.
+    pub(super) fn uncorrected(&mut self, why: Box<str>) {
+        if let Some(drift) = &mut self.memory.drift {
+            drift.failure = Some(why);
         }
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::{DependencyView, Difference, InputsProblem, LeftAlone, Member, OperationKind, Why};
+use crate::release::{DependencyView, Difference, Finding, InputsProblem, LeftAlone, Member, OperationKind, Why};
 
 /// The reason behind a plan: exactly one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +183,8 @@ pub enum Note {
     Interrupted { kind: OperationKind, revision: u32 },
     /// Tests of the chart failed.
     TestsFailed { revision: u32, why: Box<str> },
+    /// Objects in the cluster are not as the chart states them.
+    Drifted { finding: Finding },
     /// A digest is not tried again.
     Quarantined { label: Box<str>, why: Box<str> },
     /// Definitions of the chart are not those of the cluster.

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::IgnoreRule;
 use crate::{
-    api::{Adopt, CrdsPolicy, DeletionPolicy, HelmRelease, Hooks, InstallFailure, UpgradeFailure, ValuesKind},
+    api::{
+        Adopt, CrdsPolicy, DeletionPolicy, DriftMode, HelmRelease, Hooks, InstallFailure, UpgradeFailure, ValuesKind,
+    },
     types::{
         ChartName, Duration, DurationError, Expression, ExpressionError, NameError, Namespace, ObjectKey, ReleaseKey,
         ReleaseName, VersionError, VersionRequest,
@@ -56,6 +59,7 @@ pub enum SpecError {
 pub struct SpecDefaults {
     pub repository: Option<Box<str>>,
     pub service_account: Option<Box<str>>,
+    pub drift: DriftMode,
 }
 
 impl SpecDefaults {
@@ -78,6 +82,8 @@ pub struct Desired {
     pub service_account: Option<Box<str>>,
     pub create_namespace: bool,
     pub depends_on: Vec<Dependency>,
+    /// Differences that are no drift.
+    pub drift_ignore: Vec<IgnoreRule>,
     pub policy: Policy,
 }
 
@@ -113,6 +119,8 @@ pub struct Policy {
     pub deletion: DeletionPolicy,
     #[serde(default)]
     pub adopt: Adopt,
+    #[serde(default)]
+    pub drift: DriftMode,
 }
 
 /// Whether hooks run, by what runs them.
@@ -245,7 +253,8 @@ impl Desired {
             service_account,
             create_namespace: spec.create_namespace.unwrap_or(false),
             depends_on: depends_on(object)?,
-            policy: policy(object, key)?,
+            drift_ignore: spec.drift_detection.iter().flat_map(|drift| &drift.ignore).map(IgnoreRule::from).collect(),
+            policy: Policy { drift: drift(object).unwrap_or(defaults.drift), ..policy(object, key)? },
         })
     }
 }
@@ -315,7 +324,12 @@ fn policy(object: &HelmRelease, key: ReleaseKey) -> Result<Policy, SpecError> {
         force_conflicts: upgrade.force_conflicts.unwrap_or(false),
         deletion: spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
         adopt: spec.adopt.unwrap_or_default(),
+        drift: drift(object).unwrap_or_default(),
     })
+}
+
+fn drift(object: &HelmRelease) -> Option<DriftMode> {
+    object.spec.drift_detection.as_ref()?.mode
 }
 
 fn hooks(object: &HelmRelease) -> HooksPolicy {
@@ -363,5 +377,6 @@ pub fn policy_of_names(object: &HelmRelease) -> Option<Policy> {
         test: test(object),
         deletion: object.spec.deletion_policy.unwrap_or(DeletionPolicy::Uninstall),
         adopt: spec.adopt.unwrap_or_default(),
+        drift: drift(object).unwrap_or_default(),
     })
 }

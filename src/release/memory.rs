@@ -5,7 +5,7 @@ mod wire;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LeftAlone, Member, Operation, Payload, Record, Records, Tested};
+use super::{Drift, LeftAlone, Member, Operation, Payload, Record, Records, Tested};
 use crate::{
     api::{self, HISTORY_MAX, HelmReleaseStatus, HistoryResult, INVENTORY_MAX, OperationKind, QUARANTINE_MAX},
     types::{ChartDigest, ReleaseDigest},
@@ -54,6 +54,8 @@ pub enum Cause {
     Deletion,
     /// What somebody else made was taken over.
     Adoption,
+    /// Objects in the cluster are not as the chart states them.
+    Drift,
 }
 
 impl Cause {
@@ -66,12 +68,13 @@ impl Cause {
             Self::External => "external",
             Self::Deletion => "deletion",
             Self::Adoption => "adoption",
+            Self::Drift => "drift",
         }
     }
 
     /// Reads what status holds; an unknown word counts as a change of the spec.
     pub fn parse(text: &str) -> Self {
-        [Self::Values, Self::Chart, Self::Retry, Self::External, Self::Deletion, Self::Adoption]
+        [Self::Values, Self::Chart, Self::Retry, Self::External, Self::Deletion, Self::Adoption, Self::Drift]
             .into_iter()
             .find(|cause| cause.as_str() == text)
             .unwrap_or_default()
@@ -212,6 +215,7 @@ pub struct Memory {
     pub quarantined: Vec<Quarantined>,
     pub inventory: Option<Inventory>,
     pub tested: Option<Tested>,
+    pub drift: Option<Drift>,
     pub history: Vec<HistoryEntry>,
     pub definitions: Option<LeftAlone>,
     pub handled: api::Handled,

@@ -5,6 +5,7 @@
 mod content;
 mod definitions;
 mod desired;
+mod drift;
 mod identity;
 mod memory;
 mod operation;
@@ -17,7 +18,7 @@ mod verdict;
 mod view;
 
 pub use crate::api::{
-    Adopt, DeletionPolicy, HistoryResult, Hooks, InstallFailure, LastFailure, OperationKind, UpgradeFailure,
+    Adopt, DeletionPolicy, DriftMode, HistoryResult, Hooks, InstallFailure, LastFailure, OperationKind, UpgradeFailure,
 };
 pub use content::{ChartContent, Difference, digest_of_values};
 pub use definitions::LeftAlone;
@@ -25,6 +26,7 @@ pub use desired::{
     Dependency, Desired, HooksPolicy, Policy, SpecDefaults, SpecError, TestPolicy, ValuesSource, dependency_keys,
     policy_of_names, release_key,
 };
+pub use drift::{Deviation, Drift, DriftView, Drifted, Finding, IgnoreRule, digest_of_rules};
 pub use identity::{Identity, Impersonated, Tenancy};
 pub use memory::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined, version_label};
 pub use operation::{Ended, Failure, FailureClass, Operation, Outcome};

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Difference, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome, OwnerId, Policy,
-    Record, RecordStatus, Records, View,
+    Difference, DriftView, ForeignAction, Health, HistoryResult, Inputs, Member, Memory, OperationKind, Outcome,
+    OwnerId, Policy, Record, RecordStatus, Records, View,
 };
 use crate::types::{Duration, ObjectKey, ReleaseDigest};
 
@@ -50,6 +50,9 @@ pub struct Snapshot {
     /// The health of `memory.inventory`.
     #[serde(default)]
     pub health: HealthView,
+    /// Whether the objects of the newest revision are as it states them.
+    #[serde(default)]
+    pub drift: DriftView,
     #[serde(default)]
     pub flight: Flight,
     #[serde(default)]

@@ -23,6 +23,7 @@ impl Desired {
             hooks,
             test,
             deletion: _,
+            drift: _,
             // An object that stands in the way may be taken now.
             adopt,
         } = &self.policy;
@@ -60,6 +61,7 @@ mod tests {
             json!({"maxHistory": 9}),
             json!({"deletionPolicy": "Orphan"}),
             json!({"dependsOn": [{"name": "other"}]}),
+            json!({"driftDetection": {"mode": "Correct"}}),
             // Are part of the release digest.
             json!({"values": {"a": 1}}),
             json!({"releaseVersion": "1.2.3"}),

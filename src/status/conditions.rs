@@ -65,6 +65,7 @@ pub(super) fn all(before: &[Condition], snapshot: &Snapshot, plan: &Plan, saying
     released(&mut writer, snapshot, plan, &message);
     healthy(&mut writer, snapshot, plan);
     tested(&mut writer, snapshot, plan);
+    drifted(&mut writer, snapshot, plan);
     writer.out
 }
 
@@ -162,6 +163,19 @@ fn tested(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     let (truth, reason) =
         if tested.passed { (Truth::True, Reason::Succeeded) } else { (Truth::False, Reason::TestFailed) };
     writer.put(ConditionType::Tested, truth, reason, bounded(&tested.message, DETAIL_MAX_BYTES));
+}
+
+/// What was found of the newest revision's objects; absent where there was nothing.
+fn drifted(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
+    let newest = snapshot.records.is().and_then(|records| records.newest()).map(|newest| newest.revision);
+    let Spec::Valid(policy) = &snapshot.spec else { return };
+    let Some(drift) = plan.memory.drift.as_ref().filter(|drift| Some(drift.revision) == newest) else { return };
+    let message = bounded(&super::drift::sentence(drift, policy.drift, plan), DETAIL_MAX_BYTES);
+    if drift.finding.count > 0 {
+        writer.put(ConditionType::Drifted, Truth::True, Reason::Drifted, message);
+    } else if drift.finding.unseen.is_some() {
+        writer.put(ConditionType::Drifted, Truth::Unknown, Reason::ViewIncomplete, message);
+    }
 }
 
 pub(super) fn malformed(before: &[Condition], generation: i64, error: &str, now: Timestamp) -> Vec<Condition> {

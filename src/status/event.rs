@@ -85,6 +85,7 @@ fn tell(note: &Note) -> Event {
         Note::TestsFailed { revision, why } => {
             (EventKind::Warning, "TestFailed", format!("tests of revision {revision} failed: {why}"))
         }
+        Note::Drifted { finding } => (EventKind::Warning, "Drifted", super::drift::found(finding)),
         Note::Quarantined { label, why } => {
             (EventKind::Warning, "Quarantined", format!("{label} is not tried again: {why}"))
         }

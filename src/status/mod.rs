@@ -4,6 +4,7 @@
 //! and a condition keeps its transition time until its status changes.
 
 mod conditions;
+mod drift;
 mod event;
 mod reason;
 mod text;

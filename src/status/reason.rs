@@ -51,6 +51,7 @@ reasons! {
     RecordUnreadable: "A record of helm's that is needed cannot be read, or another Secret has its name.", "Read the message; restore the Secret that it names, or delete it to go on without it.";
     Refused: "A policy forbids it, or a right is missing: of the operator or of the release's service account.", "Read the message; grant the right or change the spec.";
     HelmUnavailable: "helm cannot be run now.", "Wait; if it lasts, check the operator's log.";
+    Drifted: "Objects in the cluster are not as the chart states them.", "Look who changes the fields that the message names; put them back, ignore them in spec.driftDetection, or set its mode to Correct.";
     Uninstalling: "The object is being deleted and its release removed.", "Wait; the message names what is still there.";
     Retrying: "Another attempt is due later.", "Wait, or correct the cause sooner.";
 }

@@ -108,7 +108,7 @@ enum Going {
 
 type Said = (Truth, Reason, String, Going);
 
-fn at(moment: Timestamp) -> String {
+pub(super) fn at(moment: Timestamp) -> String {
     format!("at {}", moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }
 

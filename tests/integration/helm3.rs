@@ -11,7 +11,7 @@ use crate::tests;
 tests![release_is_installed_upgraded_rolled_back_and_uninstalled, tests_that_fail_roll_an_upgrade_back_and_are_named];
 
 /// Skips where helm 3 cannot be had.
-fn helm_3(s: &Scenario<'_>) -> Settings {
+pub(crate) fn helm_3(s: &Scenario<'_>) -> Settings {
     match s.land.sandbox.helm3() {
         Ok(helm) => Settings { helm, ..s.settings() },
         Err(error) => skip(error.to_string()),

@@ -26,6 +26,7 @@ mod definitions;
 mod deletion;
 mod dependencies;
 mod deployment;
+mod drift;
 mod explain;
 mod faults;
 mod helm3;
@@ -104,6 +105,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("deployment", deployment::TESTS),
         ("ownership", ownership::TESTS),
         ("adopt", adopt::TESTS),
+        ("drift", drift::TESTS),
         ("poison", poison::TESTS),
         ("admission", admission::TESTS),
         ("sources", sources::TESTS),

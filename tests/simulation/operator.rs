@@ -47,7 +47,7 @@ impl Operator {
             clock: world.clock(),
             scope: Scope::Cluster,
             settings: Settings {
-                defaults: SpecDefaults { repository: Some("https://charts.example".into()), service_account: None },
+                defaults: SpecDefaults { repository: Some("https://charts.example".into()), ..SpecDefaults::default() },
                 tenancy: Tenancy::Trusted,
                 allow_http: false,
                 slots: Slots { computing: 2, waiting: 2 },

@@ -260,6 +260,12 @@ fn reached(world: &World, object: &Value, release: &Name, records: &[Record]) ->
     if tests_count(object) && !has_passed(last) && !is_taken_as_it_is(world, object, release) {
         return Some(format!("the test of v{} is {:?}", last.revision, last.test));
     }
+    let page = world.get(Kind::ConfigMap, &workloads::page(release));
+    let stated = workloads::stated(Kind::ConfigMap, last, "");
+    let corrects = object["spec"]["driftDetection"]["mode"] == "Correct" && object["spec"]["suspend"] != true;
+    if corrects && page.is_none_or(|page| page["data"] != stated["data"]) {
+        return Some("somebody has changed an object".to_owned());
+    }
     // A mark that was lost is made up for when the release is not suspended any more.
     if !last.is_verified() && object["spec"]["suspend"] != true {
         return Some(format!("v{} is not marked", last.revision));

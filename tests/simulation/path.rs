@@ -14,6 +14,7 @@ struct Label {
 }
 
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a part of a request that is there or not")]
 pub struct Target {
     pub kind: Option<Kind>,
     pub namespace: Option<String>,
@@ -21,6 +22,8 @@ pub struct Target {
     pub status: bool,
     pub watch: bool,
     pub metadata: bool,
+    /// Asked what would be, and nothing is written.
+    pub dry_run: bool,
     pub group: String,
     pub discovery: Option<Value>,
     pub version: u64,
@@ -42,6 +45,7 @@ pub fn parse(path: &str, query: &str, headers: &HeaderMap) -> Target {
     let mut target = Target { metadata: accept.contains("PartialObjectMetadata"), ..Target::default() };
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match key {
+            "dryRun" => target.dry_run = value == "All",
             "watch" => target.watch = value == "true" || value == "1",
             "resourceVersion" => target.version = value.parse().unwrap_or(0),
             "labelSelector" => target.labels = labels(&decoded(value)),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::world::{Kind, Name, Refusal, World};
+use crate::{
+    workloads::stated,
+    world::{Kind, Name, Refusal, World},
+};
 
 /// How far the test of a chart has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +74,12 @@ impl Record {
 
     fn payload(&self, release: &Name) -> Vec<u8> {
         let documents = self.objects.iter().map(|(kind, name)| {
-            let (api_version, kind, _) = kind.names();
-            format!("---\napiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {name}\n")
+            let (api_version, kind_name, _) = kind.names();
+            let head = format!("---\napiVersion: {api_version}\nkind: {kind_name}\nmetadata:\n  name: {name}\n");
+            // What is JSON is YAML.
+            let stated = stated(*kind, self, name);
+            let fields = stated.as_object().into_iter().flatten();
+            fields.fold(head, |text, (field, value)| format!("{text}{field}: {value}\n"))
         });
         let hook = self.hook.map(|phase| {
             json!({ "name": "migrate", "kind": "Job", "events": ["pre-install", "pre-upgrade"],

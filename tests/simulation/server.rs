@@ -60,7 +60,7 @@ async fn serve(world: Arc<World>, operator: u64, request: Request<Body>) -> Answ
         return watches::open(&world, operator, &target);
     }
     let answer = act(&world, &parts.method, &target, &body);
-    if parts.method != Method::GET {
+    if parts.method != Method::GET && !target.dry_run {
         world.lock().writes += 1;
         let code = answer.as_ref().map_or_else(|code| *code, |_| 200);
         world.tell(format_args!("api: {} {} {code}{}", parts.method, parts.uri.path(), told(fault)));
@@ -111,6 +111,12 @@ fn act(world: &Arc<World>, method: &Method, target: &Target, body: &[u8]) -> Res
     let Some(name) = &target.name else { return Ok(list(world, kind, target).into()) };
     match *method {
         Method::GET => world.get(kind, name).map(|object| object.text(target.metadata)).ok_or(404),
+        Method::PATCH if target.dry_run => {
+            let stated: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
+            let mut foretold: Value = (**world.get(kind, name).ok_or(404_u16)?).clone();
+            merge_into(&mut foretold, &stated);
+            Ok(foretold.to_string().into())
+        }
         Method::PATCH => {
             let done = if target.status {
                 status(world, name, &serde_json::from_slice(body).map_err(|_| 400_u16)?)

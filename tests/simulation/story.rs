@@ -12,6 +12,7 @@ use crate::{
     records::history,
     runs::stranger,
     scenario::{Declared, Event, Settings},
+    workloads,
     world::{Kind, Name, World, name},
 };
 
@@ -87,6 +88,7 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
                 tokio::spawn(stranger(Arc::clone(world), release, Command::Uninstall { keep_history: false }));
             }
         }
+        Event::Meddle { release, text } => meddle(world, &release, &text),
         Event::ConfigMap(shade) => {
             world.tell(format_args!("user: values look are {shade}"));
             let key = name("meadow", "look");
@@ -95,11 +97,7 @@ async fn happen(world: &Arc<World>, operator: Option<Operator>, event: Event) ->
             }
             all_renewed(world);
         }
-        Event::NoConfigMap => {
-            world.tell("user: deletes the values look");
-            let _ = world.remove(Kind::ConfigMap, &name("meadow", "look"));
-            all_renewed(world);
-        }
+        Event::NoConfigMap => no_values(world),
         Event::Spec(number, patch) => edit(world, number, &patch),
         Event::Annotate(number, key, value) => annotate(world, number, key, &value),
         Event::Delete(number) => delete(world, &world.settings.objects[number]),
@@ -126,6 +124,19 @@ fn install(world: &Arc<World>, release: Name, version: String, config: Value) {
         let command = Command::Install { given: Given::by_hand(version, config), replace: false, new_namespace: false };
         tokio::spawn(stranger(Arc::clone(world), release, command));
     }
+}
+
+fn meddle(world: &World, release: &Name, text: &str) {
+    let page = workloads::page(release);
+    if world.change(Kind::ConfigMap, &page, |object| object["data"]["config"] = json!(text)).is_ok() {
+        world.tell(format_args!("somebody changes {}", page.1));
+    }
+}
+
+fn no_values(world: &World) {
+    world.tell("user: deletes the values look");
+    let _ = world.remove(Kind::ConfigMap, &name("meadow", "look"));
+    all_renewed(world);
 }
 
 fn look(shade: u64) -> Value {

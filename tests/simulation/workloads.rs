@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
+    pods,
     process::{Cut, Process, error},
     records::Record,
     scenario::Behaviour,
@@ -24,13 +25,18 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The finalizer of what something outside holds.
 const HOLDER: &str = "simulation.example/held";
 
-fn page(release: &str) -> String {
+/// The object that somebody changes now and then, and that something outside may hold.
+fn page_of(release: &str) -> String {
     format!("{release}-page")
+}
+
+pub fn page(release: &Name) -> Name {
+    (release.0.clone(), page_of(&release.1))
 }
 
 /// What a version of the chart is made of.
 pub fn objects(world: &World, release: &str, version: &str) -> Vec<(Kind, String)> {
-    let mut objects = vec![(Kind::ConfigMap, page(release)), (Kind::Deployment, release.to_owned())];
+    let mut objects = vec![(Kind::ConfigMap, page_of(release)), (Kind::Deployment, release.to_owned())];
     // Every other minor number has one object more, which the next takes away again.
     if version.split('.').nth(1).and_then(|text| text.parse::<u32>().ok()).is_some_and(|minor| minor % 2 == 1) {
         objects.push((Kind::ConfigMap, format!("{release}-extra")));
@@ -39,6 +45,16 @@ pub fn objects(world: &World, release: &str, version: &str) -> Vec<(Kind, String
         objects.push((Kind::ConfigMap, format!("{release}{KEPT}")));
     }
     objects
+}
+
+/// What a revision states of one of its objects.
+pub fn stated(kind: Kind, record: &Record, name: &str) -> Value {
+    if kind != Kind::Deployment {
+        return json!({ "data": { "version": record.version, "config": record.config.to_string() } });
+    }
+    let selector = json!({ "matchLabels": { APP: name } });
+    let template = json!({ "version": record.version, "config": record.config });
+    json!({ "spec": { "replicas": 1, "selector": selector, "template": template } })
 }
 
 /// The name of a release by which an object says that it belongs to it.
@@ -95,8 +111,9 @@ pub fn apply(process: &Process, record: &Record, before: Option<&Record>, takes:
             held = Some(name.clone());
             continue;
         }
-        let data = json!({ "version": record.version, "config": record.config.to_string() });
-        let holders = if world.settings.lingers.is_some() && *name == page(&release.1) { &[HOLDER][..] } else { &[] };
+        let data = stated(*kind, record, name)["data"].clone();
+        let holders =
+            if world.settings.lingers.is_some() && *name == page_of(&release.1) { &[HOLDER][..] } else { &[] };
         let meta = json!({ "labels": labels, "annotations": annotations, "finalizers": holders });
         if world.create(*kind, &key, json!({ "metadata": meta, "data": data })).is_err() {
             let _ = world.change(*kind, &key, |object| {
@@ -126,8 +143,7 @@ pub fn apply(process: &Process, record: &Record, before: Option<&Record>, takes:
 }
 
 fn deployment(world: &Arc<World>, key: &Name, record: &Record, labels: &Value, annotations: &Value) {
-    let selector = json!({ "matchLabels": { APP: key.1 } });
-    let spec = json!({ "replicas": 1, "selector": selector, "template": { "version": record.version, "config": record.config } });
+    let spec = stated(Kind::Deployment, record, &key.1)["spec"].clone();
     let made = json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": spec });
     let before = generation(world, key);
     let there = world.create(Kind::Deployment, key, made).is_err();
@@ -195,7 +211,7 @@ fn is_leaving(world: &World, kind: Kind, key: &Name) -> bool {
 
 /// An object of the release that is deleted and still there.
 pub fn leaving(world: &World, release: &Name) -> Option<String> {
-    let page = page(&release.1);
+    let page = page_of(&release.1);
     is_leaving(world, Kind::ConfigMap, &(release.0.clone(), page.clone())).then_some(page)
 }
 
@@ -229,7 +245,7 @@ pub fn version(world: &World, key: &Name) -> Option<String> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub enum Stage {
     Coming,
     Ready,
     Stuck,
@@ -346,43 +362,15 @@ impl Life {
                 status["readyReplicas"] = json!(1);
             }
             Stage::Stuck => {
-                status["conditions"] = condition("Progressing", "False", "ProgressDeadlineExceeded", "slow");
+                status["conditions"] = pods::condition("Progressing", "False", "ProgressDeadlineExceeded", "slow");
             }
             Stage::NoQuota => {
                 let message = "pods \"unicorn\" is forbidden: exceeded quota: compute";
-                status["conditions"] = condition("ReplicaFailure", "True", "FailedCreate", message);
+                status["conditions"] = pods::condition("ReplicaFailure", "True", "FailedCreate", message);
             }
         }
         self.world.tell(format_args!("cluster: Deployment {} of generation {number:?} is {stage:?}", self.key.1));
         let _ = self.world.change(Kind::Deployment, &self.key, |object| object["status"] = status);
-        let _ = self.world.change(Kind::Pod, &self.pod(), |pod| pod["status"] = pod_status(stage));
+        let _ = self.world.change(Kind::Pod, &self.pod(), |pod| pod["status"] = pods::status(stage));
     }
-}
-
-fn pod_status(stage: Stage) -> Value {
-    let scheduled = condition("PodScheduled", "True", "", "");
-    let waits = |reason: &str, message: &str| {
-        let now = json!({ "waiting": { "reason": reason, "message": message } });
-        json!({ "phase": "Pending", "conditions": scheduled,
-            "containerStatuses": [{ "name": "page", "image": "unicorn", "ready": false, "state": now }] })
-    };
-    match stage {
-        Stage::Coming | Stage::Stuck | Stage::NoQuota => waits("ContainerCreating", ""),
-        Stage::Ready => json!({ "phase": "Running", "conditions": condition("Ready", "True", "", "") }),
-        Stage::NoNode => json!({ "phase": "Pending",
-            "conditions": condition("PodScheduled", "False", "Unschedulable", "0/3 nodes are available") }),
-        Stage::NoRegistry => waits("ErrImagePull", "failed to do request: dial tcp 10.0.0.9:443: connection refused"),
-        Stage::NoImage => waits("ErrImagePull", "unicorn:pnik: manifest unknown"),
-        Stage::Crashed => {
-            let now = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
-            let before = json!({ "terminated": { "exitCode": 3, "reason": "Error" } });
-            json!({ "phase": "Running", "conditions": scheduled, "containerStatuses": [{ "name": "page",
-                "ready": false, "restartCount": 4, "state": now, "lastState": before }] })
-        }
-    }
-}
-
-fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    json!([{ "type": kind, "status": status, "reason": reason, "message": message,
-        "lastTransitionTime": "2027-01-15T08:00:00Z" }])
 }

@@ -281,7 +281,10 @@ impl World {
         meta["namespace"] = json!(name.0);
         meta["name"] = json!(name.1);
         meta["uid"] = json!(uid);
-        meta["generation"] = json!(1);
+        // The API server counts those of what has a status beside a spec.
+        if matches!(kind, Kind::HelmRelease | Kind::Deployment) {
+            meta["generation"] = json!(1);
+        }
         meta["creationTimestamp"] = json!(format!("{now:.0}"));
         Ok(self.put(&mut state, kind, name, (object, None), "ADDED"))
     }

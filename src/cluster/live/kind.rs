@@ -11,23 +11,33 @@ use super::super::scope::Scope;
 use super::super::standing::Standing;
 use super::super::table::Table;
 use super::super::watch::Change;
-use super::Look;
-use crate::health::{Judgement, has_health};
+use super::print::is_watched_whole;
+use super::{Look, Print};
+use crate::health::Judgement;
 use crate::release::{Member, View};
 use crate::types::ReleaseKey;
+
+/// Who is to look again.
+#[derive(Debug, Default)]
+pub(super) struct Woken {
+    /// Because an object is judged otherwise, or a view turned.
+    pub(super) judged: BTreeSet<Arc<ReleaseKey>>,
+    /// Because somebody changed an object, however it is judged.
+    pub(super) stirred: BTreeSet<Arc<ReleaseKey>>,
+}
 
 /// An object as a watch or a read told of it.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) namespace: Box<str>,
     pub(super) name: Box<str>,
-    pub(super) version: u64,
+    pub(super) print: Print,
     pub(super) judgement: Judgement,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
-    version: u64,
+    print: Print,
     /// `None` when it is gone, unless it had done its work by then.
     judgement: Option<Judgement>,
     there: bool,
@@ -69,7 +79,7 @@ pub(super) struct KindWatch {
 impl KindWatch {
     pub(super) fn new(api_version: &str, kind: &str, since: Option<Timestamp>) -> Self {
         Self {
-            whole: has_health(api_version, kind),
+            whole: is_watched_whole(api_version, kind),
             running: false,
             namespaced: None,
             since,
@@ -146,13 +156,19 @@ impl KindWatch {
         }
     }
 
+    /// Of an object that is there.
+    pub(super) fn print(&self, member: &Member) -> Option<Print> {
+        let slot = self.slots.get(self.namespace(&member.namespace), &member.name)?;
+        slot.known.as_ref().map(|known| known.print)
+    }
+
     pub(super) fn since(&self, member: &Member, scope: &Scope) -> Option<Timestamp> {
         self.shards.get(self.place(scope, &member.namespace)?)?.standing.since()
     }
 
     /// Takes in what the watch at `place` says; returns who is to look again.
-    pub(super) fn fold(&mut self, scope: &Scope, place: usize, change: Change<Told>) -> BTreeSet<Arc<ReleaseKey>> {
-        let mut wakes = BTreeSet::new();
+    pub(super) fn fold(&mut self, scope: &Scope, place: usize, change: Change<Told>) -> Woken {
+        let mut wakes = Woken::default();
         let since = self.since;
         let Some(shard) = self.shards.get_mut(place) else { return wakes };
         let first = shard.standing == Standing::Unlisted;
@@ -166,7 +182,7 @@ impl KindWatch {
             Change::Begin => shard.listing = Some(Table::default()),
             Change::Listed(told) => {
                 if let Some(listing) = &mut shard.listing {
-                    listing.insert(&told.namespace, &told.name, Known::there(told.version, told.judgement));
+                    listing.insert(&told.namespace, &told.name, Known::there(told.print, told.judgement));
                 }
             }
             Change::Complete { version, .. } => {
@@ -175,14 +191,14 @@ impl KindWatch {
                 self.complete(scope, place, version, listing, &mut wakes);
             }
             Change::Applied(told) => {
-                shard.seen = shard.seen.max(told.version);
+                shard.seen = shard.seen.max(told.print.version);
                 let slot = self.slots.entry(&told.namespace, &told.name);
-                slot.put(Known::there(told.version, told.judgement), &mut wakes);
+                slot.put(Known::there(told.print, told.judgement), &mut wakes);
             }
             Change::Deleted(told) => {
-                shard.seen = shard.seen.max(told.version);
+                shard.seen = shard.seen.max(told.print.version);
                 if let Some(slot) = self.slots.get_mut(&told.namespace, &told.name) {
-                    slot.go(told.version, &mut wakes);
+                    slot.go(told.print.version, &mut wakes);
                     if slot.is_idle() {
                         self.slots.remove(&told.namespace, &told.name);
                     }
@@ -193,41 +209,27 @@ impl KindWatch {
         if turned {
             for (namespace, _, slot) in self.slots.iter() {
                 if self.place(scope, namespace) == Some(place) {
-                    wakes.extend(slot.wanters.iter().cloned());
+                    wakes.judged.extend(slot.wanters.iter().cloned());
                 }
             }
         }
         wakes
     }
 
-    pub(super) fn observe(
-        &mut self,
-        place: Option<usize>,
-        namespace: &str,
-        name: &str,
-        version: u64,
-        judgement: Judgement,
-    ) -> Vec<ReleaseKey> {
+    pub(super) fn observe(&mut self, place: Option<usize>, told: Told) -> Woken {
+        let mut wakes = Woken::default();
         let seen = place.and_then(|place| self.shards.get(place)).map(|shard| shard.seen);
-        if seen.is_none_or(|seen| version <= seen) {
-            return Vec::new();
+        if seen.is_none_or(|seen| told.print.version <= seen) {
+            return wakes;
         }
-        let mut wakes = BTreeSet::new();
         // What nobody wants is not kept for a read.
-        if let Some(slot) = self.slots.get_mut(namespace, name) {
-            slot.put(Known::there(version, judgement), &mut wakes);
+        if let Some(slot) = self.slots.get_mut(&told.namespace, &told.name) {
+            slot.put(Known::there(told.print, told.judgement), &mut wakes);
         }
-        keys(wakes)
+        wakes
     }
 
-    fn complete(
-        &mut self,
-        scope: &Scope,
-        place: usize,
-        version: u64,
-        mut listing: Table<Known>,
-        wakes: &mut BTreeSet<Arc<ReleaseKey>>,
-    ) {
+    fn complete(&mut self, scope: &Scope, place: usize, version: u64, mut listing: Table<Known>, wakes: &mut Woken) {
         let namespaced = self.namespaced == Some(true);
         self.slots.retain(|namespace, name, slot| {
             if namespaced && scope.place(namespace) != Some(place) {
@@ -245,13 +247,9 @@ impl KindWatch {
     }
 }
 
-pub(super) fn keys(wakes: BTreeSet<Arc<ReleaseKey>>) -> Vec<ReleaseKey> {
-    wakes.into_iter().map(|key| (*key).clone()).collect()
-}
-
 impl Known {
-    fn there(version: u64, judgement: Judgement) -> Self {
-        Self { version, judgement: Some(judgement), there: true }
+    fn there(print: Print, judgement: Judgement) -> Self {
+        Self { print, judgement: Some(judgement), there: true }
     }
 }
 
@@ -261,25 +259,28 @@ impl Slot {
         self.wanters.is_empty() && !self.known.as_ref().is_some_and(|known| known.there)
     }
 
-    fn put(&mut self, new: Known, wakes: &mut BTreeSet<Arc<ReleaseKey>>) {
+    fn put(&mut self, new: Known, wakes: &mut Woken) {
         let same = self.known.as_ref().is_some_and(|old| old.judgement == new.judgement && old.there == new.there);
-        if self.known.as_ref().is_none_or(|old| new.version > old.version) {
+        let still = self.known.as_ref().is_some_and(|old| old.print.mark == new.print.mark);
+        if self.known.as_ref().is_none_or(|old| new.print.version > old.print.version) {
             self.known = Some(new);
             if !same {
-                wakes.extend(self.wanters.iter().cloned());
+                wakes.judged.extend(self.wanters.iter().cloned());
+            } else if !still {
+                wakes.stirred.extend(self.wanters.iter().cloned());
             }
         }
     }
 
-    fn go(&mut self, version: u64, wakes: &mut BTreeSet<Arc<ReleaseKey>>) {
+    fn go(&mut self, version: u64, wakes: &mut Woken) {
         let Some(known) = &mut self.known else { return };
-        if known.version > version || !known.there {
+        if known.print.version > version || !known.there {
             return;
         }
-        known.version = version;
+        known.print.version = version;
         known.there = false;
         // What has done its work may go.
         known.judgement = known.judgement.take().filter(|judgement| judgement.finished);
-        wakes.extend(self.wanters.iter().cloned());
+        wakes.judged.extend(self.wanters.iter().cloned());
     }
 }

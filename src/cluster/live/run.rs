@@ -15,9 +15,10 @@ use super::super::discovery::{Discovery, Resolved};
 use super::super::error::ClusterError;
 use super::super::locked::locked;
 use super::super::scope::Scope;
-use super::super::watch::{Change, Pulse, follow, follow_builtin, number, side_by_side};
+use super::super::watch::{Change, Pulse, follow, follow_builtin, side_by_side};
 use super::LiveIndex;
-use super::kind::{Told, keys};
+use super::kind::Told;
+use super::print::Print;
 use crate::health::{PodFacts, judge};
 
 /// helm puts it on every object that is not a hook, over the chart's own value.
@@ -175,9 +176,10 @@ impl LiveIndex {
         let wakes = {
             let mut state = locked(&self.state);
             let Some(watch) = state.kinds.get_mut(api_version, kind) else { return };
-            watch.fold(&self.scope, place, change)
+            let woken = watch.fold(&self.scope, place, change);
+            state.to_wake(woken)
         };
-        self.wakes.wake_all(keys(wakes));
+        self.wakes.wake_all(wakes);
     }
 
     async fn run_pods(self: Arc<Self>, client: Client, clock: Clock, namespace: Box<str>) {
@@ -206,8 +208,8 @@ fn told(resource: &ApiResource, object: DynamicObject) -> Told {
     let meta = &object.metadata;
     let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     let (namespace, name) = (text(&meta.namespace), text(&meta.name));
-    let version = number(meta.resource_version.as_deref());
-    Told { namespace, name, version, judgement: judge(&as_json(resource, object)) }
+    let object = as_json(resource, object);
+    Told { namespace, name, print: Print::of(&object), judgement: judge(&object) }
 }
 
 /// As the rules of health read it. Items of a list do not say what they are, and the list of managers is long and

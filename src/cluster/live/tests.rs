@@ -39,7 +39,8 @@ fn judged(verdict: Verdict, finished: bool) -> Judgement {
 }
 
 fn told(member: &Member, version: u64, judgement: Judgement) -> Told {
-    Told { namespace: member.namespace.clone(), name: member.name.clone(), version, judgement }
+    let print = Print { version, mark: version };
+    Told { namespace: member.namespace.clone(), name: member.name.clone(), print, judgement }
 }
 
 fn good(member: &Member, version: u64) -> Told {
@@ -380,4 +381,30 @@ fn object_that_nobody_sees_may_be_there_and_one_of_a_refused_kind_is_not_waited_
     assert_eq!(present(), []);
     fold(&index, &a, 0, Change::Lost);
     assert_eq!(present(), std::slice::from_ref(&a), "it may have been made again since");
+}
+
+#[test]
+fn a_release_hears_of_every_change_of_a_member_only_where_it_attends_closely() {
+    let (index, wakes) = index(Scope::Cluster);
+    let (web, other) = (deployment("web"), release("other"));
+    index.want(&release("a"), std::slice::from_ref(&web), at(1000));
+    resolve(&index, &web, true);
+    listed(&index, &web, [good(&web, 5)], 5);
+    drop(wakes.taken());
+    let changed = |version, mark| Change::Applied(Told { print: Print { version, mark }, ..good(&web, version) });
+    fold(&index, &web, 0, changed(6, 6));
+    assert_eq!(wakes.taken(), []);
+    index.attend(&release("a"), true);
+    index.attend(&other, true);
+    fold(&index, &web, 0, changed(7, 7));
+    assert_eq!(wakes.taken(), [release("a")]);
+    assert_eq!(index.prints(std::slice::from_ref(&web)), Some(vec![LivePrint::There(Print { version: 7, mark: 7 })]));
+    // A write of status.
+    fold(&index, &web, 0, changed(8, 7));
+    assert_eq!(wakes.taken(), []);
+    index.attend(&release("a"), false);
+    fold(&index, &web, 0, changed(9, 9));
+    assert_eq!(wakes.taken(), []);
+    assert_eq!(index.prints(&[deployment("nobody")]), Some(vec![LivePrint::Absent]));
+    assert_eq!(index.prints(&[member("Job", "apps", "unseen")]), None);
 }

@@ -65,7 +65,11 @@ impl Requests {
         }
     }
 
-    async fn text_of(&self, member: &Member, ask: impl FnOnce(Request) -> Built) -> Result<String, ClusterError> {
+    pub(super) async fn text_of(
+        &self,
+        member: &Member,
+        ask: impl FnOnce(Request) -> Built,
+    ) -> Result<String, ClusterError> {
         if !is_path_segment(&member.name) || !(member.namespace.is_empty() || is_path_segment(&member.namespace)) {
             return Err(ClusterError::Refused(format!("{member} has no possible name").into()));
         }

@@ -4,6 +4,7 @@
 //! it may be a Secret.
 
 mod definitions;
+mod drift;
 mod members;
 mod object;
 mod records;

@@ -83,7 +83,7 @@ fn context(repository: Repository) -> Arc<Context> {
         clock: Clock::new(|| Timestamp::UNIX_EPOCH),
         scope: Scope::Cluster,
         settings: Settings {
-            defaults: SpecDefaults { repository: Some("https://charts.example".into()), service_account: None },
+            defaults: SpecDefaults { repository: Some("https://charts.example".into()), ..SpecDefaults::default() },
             allow_http: false,
             tenancy: Tenancy::Trusted,
             slots: Slots { computing: 1, waiting: 1 },

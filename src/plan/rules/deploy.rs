@@ -22,14 +22,19 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         // Gone, although the last thing that we did was not to remove it.
         None => draft.memory.attempts().next_back().is_some_and(|entry| entry.action != OperationKind::Uninstall),
     };
+    let correcting = newest.is_some_and(|newest| super::drift::is_of_correction(draft, newest));
     let cause = match &draft.memory.desired {
+        // Not to be counted against what was good, however often it takes.
+        Some(desired) if correcting && newest.is_some_and(|newest| newest.digest.as_ref() == Some(&desired.digest)) => {
+            Cause::Drift
+        }
         _ if failed_before => Cause::Retry,
         _ if by_others => Cause::External,
         Some(desired) => desired.cause,
         None => Cause::Spec,
     };
     let priority = match newest {
-        _ if failed_before => Priority::Retry,
+        _ if failed_before || cause == Cause::Drift => Priority::Retry,
         None => Priority::FirstInstall,
         Some(_) => Priority::Changed,
     };

@@ -6,6 +6,7 @@ mod definitions;
 mod deletion;
 mod dependency;
 mod deploy;
+mod drift;
 mod foreign;
 mod inputs;
 mod leaving;
@@ -148,6 +149,12 @@ pub const RULES: &[Rule] = &[
         decide: inputs::decide,
     },
     Rule {
+        name: "drift",
+        situation: "the desired digest is deployed and was good, and drift is looked for",
+        action: "compare objects that changed with what the chart states; name what differs; put it back by an upgrade where that is asked for, later each time it comes back",
+        decide: drift::decide,
+    },
+    Rule {
         name: "settled",
         situation: "the desired digest is deployed",
         action: "mark it when it is good; say so when it is not; run tests again that failed; where it never was good and an object that helm made is gone, have helm make it again; do nothing else",
@@ -183,12 +190,16 @@ pub const RULES: &[Rule] = &[
 pub(super) fn notice(draft: &mut Draft<'_>) {
     let object = &draft.snapshot.object;
     draft.memory.observed_generation = object.generation;
+    drift::forget(draft);
     let new =
         |asked: &Option<Box<str>>, handled: &Option<String>| asked.is_some() && asked.as_deref() != handled.as_deref();
     if new(&object.retry, &draft.memory.handled.retry) {
         draft.memory.handled.retry = object.retry.as_deref().map(ToOwned::to_owned);
         draft.memory.quarantined.clear();
         draft.memory.failures = Failures::default();
+        if let Some(drift) = &mut draft.memory.drift {
+            (drift.corrections, drift.not_before) = (0, None);
+        }
         draft.notes.push(Note::RetryRequested);
     }
     let generation = object.generation;
@@ -218,6 +229,7 @@ pub(super) fn notice(draft: &mut Draft<'_>) {
             };
             draft.memory.desired = Some(Inputs { generation, cause, ..found.clone() });
             draft.memory.failures = Failures::default();
+            draft.memory.drift = None;
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::{
         ending::Rejection,
     },
     release::{
-        Ended, Failure, FailureClass, Fault, Flight, ForeignAction, HistoryResult, Inventory, LastFailure, Operation,
-        OperationKind, Outcome, RecordStatus, Records,
+        Cause, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, HistoryResult, Inventory, LastFailure,
+        Operation, OperationKind, Outcome, RecordStatus, Records,
     },
 };
 
@@ -139,6 +139,11 @@ fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> 
         draft.memory.operation = None;
         return Because::Looking;
     }
+    if is_correction_of_good(draft, operation) {
+        draft.memory.operation = None;
+        draft.uncorrected(failure.message.clone());
+        return super::settled::here(draft);
+    }
     if operation.kind == OperationKind::Rollback {
         return refused(draft, operation, failure.message.clone());
     }
@@ -185,6 +190,10 @@ fn refused(draft: &mut Draft<'_>, operation: &Operation, why: Box<str>) -> Becau
     if past {
         return Because::Looking;
     }
+    if is_correction_of_good(draft, operation) {
+        draft.uncorrected(why);
+        return super::settled::here(draft);
+    }
     let failures = &mut draft.memory.failures;
     failures.hindered = 0;
     failures.count = failures.count.saturating_add(1);
@@ -192,6 +201,11 @@ fn refused(draft: &mut Draft<'_>, operation: &Operation, why: Box<str>) -> Becau
     failures.not_before = Some(until);
     failures.last = Some(LastFailure { reason: reason.to_owned(), message: why.to_string() });
     Because::AttemptFailed { kind: operation.kind, label, why, next: Next::RetryAt(until) }
+}
+
+/// A correction of drift that wrote no revision: the release is what it was, and good. Its own delays are set already.
+fn is_correction_of_good(draft: &Draft<'_>, operation: &Operation) -> bool {
+    operation.cause == Cause::Drift && super::settled::reached(draft).is_some() && draft.at_good().is_some()
 }
 
 fn failed(draft: &Draft<'_>, operation: &Operation, label: Box<str>, why: Box<str>) -> Because {

@@ -35,8 +35,11 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let kept = keeps && !removed && newest.is_stamped_by(&draft.snapshot.object.owner());
     let failed = bad.filter(|_| !keeps).is_some_and(|bad| {
         // Rolled back and deployed: going back once more would change nothing.
-        let done = newest.revision > bad.revision && newest.status == RecordStatus::Deployed;
-        !done && !draft.fresh(bad.digest.as_ref())
+        let deployed = newest.status == RecordStatus::Deployed;
+        let done = newest.revision > bad.revision && deployed;
+        // So it would where helm completed a correction of drift: the way back states the same.
+        let corrected = bad.cause == Cause::Drift && bad.revision == newest.revision && deployed;
+        !done && !corrected && !draft.fresh(bad.digest.as_ref())
     });
     // Half of a run that was ended, or somebody's upgrade, and what is desired is not to be tried.
     let held = draft.inputs().and_then(|inputs| draft.memory.quarantine_of(&inputs.digest));
@@ -54,7 +57,13 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         let why = draft.last_failure();
         return Decision::until(Because::RollbackFailed { to: target, why, next: Next::RetryAt(until) }, until);
     }
-    let cause = if failed { Cause::Retry } else { Cause::External };
+    let correction = bad.is_some_and(|bad| bad.cause == Cause::Drift);
+    let cause = match failed {
+        // It meets whoever holds the fields, like the correction that it follows.
+        true if correction => Cause::Drift,
+        true => Cause::Retry,
+        false => Cause::External,
+    };
     let mut decision = draft.launch(OperationKind::Rollback, cause, Priority::Repair, Some(target));
     if decision.because == Because::Queued {
         decision.because = Because::RollingBack { label, why, to: target };

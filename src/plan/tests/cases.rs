@@ -28,14 +28,14 @@ macro_rules! variants {
     };
 }
 
-variants!(ACTIONS name_of_action of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Adopt Ask Withdraw Start Cancel Acknowledge
+variants!(ACTIONS name_of_action of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Detect Adopt Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS name_of_reason of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
     ViewRefused RecordUnreadable RecordSpoilt InvalidSpec Refused ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);
-variants!(NOTES name_of_note of Note: ManualUpgrade ManualRollback ManualUninstall Adopted Done Interrupted TestsFailed Quarantined RetryRequested
+variants!(NOTES name_of_note of Note: ManualUpgrade ManualRollback ManualUninstall Adopted Done Interrupted TestsFailed Drifted Quarantined RetryRequested
     ForcedDeletion DefinitionsDiffer);
 variants!(WAKES name_of_wake of Wake: Never At);
 

@@ -9,7 +9,7 @@ use super::cases::CASES;
 use crate::{
     api::HelmReleaseStatus,
     plan::{Action, Plan, Wake, check, plan},
-    release::{Flight, InputsView, Memory, Record, RecordStatus, Snapshot, View},
+    release::{DriftView, Flight, InputsView, Memory, Record, RecordStatus, Snapshot, View},
     status::render,
 };
 
@@ -86,6 +86,7 @@ fn play(snapshot: &mut Snapshot, action: &Action) -> bool {
         Action::Idle => {}
         Action::AddFinalizer => snapshot.object.finalizer = true,
         Action::Prepare => snapshot.inputs = InputsView::Underway,
+        Action::Detect { .. } => snapshot.drift = DriftView::Underway,
         Action::Ask(_) => snapshot.flight = Flight::Queued,
         Action::Withdraw => snapshot.flight = Flight::Idle,
         Action::Start(operation) => {

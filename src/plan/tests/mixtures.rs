@@ -28,7 +28,7 @@ const MIXTURES: u32 = 1000;
 /// The seed of every run, so that what fails on one machine fails on the others.
 const SEED: u64 = 7;
 /// Parts of a snapshot that are drawn.
-const PARTS: usize = 13;
+const PARTS: usize = 14;
 /// More than these at once is another mixture, and not a neighbour of a case.
 const TWISTS: usize = 4;
 
@@ -151,7 +151,7 @@ impl Twist {
 fn mixture() -> impl Strategy<Value = ([usize; PARTS], Vec<Twist>)> {
     // Half of the parts are from one case: a mixture of all is mostly nonsense that is decided by an early rule.
     let part = || prop_oneof![1 => Just(None), 1 => (0..CASES.len()).prop_map(Some)];
-    let parts = proptest::array::uniform13(part());
+    let parts = proptest::array::uniform14(part());
     (0..CASES.len(), parts, vec(twist(), 0..=TWISTS))
         .prop_map(|(of, parts, twists)| (parts.map(|part| part.unwrap_or(of)), twists))
 }
@@ -167,6 +167,7 @@ fn mix(parts: &[usize; PARTS], twists: &[Twist]) -> Snapshot {
         payload: from(6).payload,
         spoilt: from(11).spoilt,
         untouched: from(12).untouched,
+        drift: from(13).drift,
         health: from(7).health,
         flight: from(8).flight,
         memory: from(9).memory,

@@ -12,10 +12,10 @@ use crate::{
     api::HelmReleaseStatus,
     plan::{Action, Because, Note, Plan, Wake, check, plan},
     release::{
-        Claim, Compared, Comparison, Difference, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, Health,
-        HealthView, Inputs, InputsView, Member, Memory, Object, Operation, OperationKind, Outcome, OwnerId, Payload,
-        Policy, Record, RecordStatus, Records, Snapshot, Spec, TestRun, View, Why, rollback_told_by,
-        unlocked_description,
+        Claim, Compared, Comparison, Deviation, Difference, DriftView, Drifted, Ended, Failure, FailureClass, Fault,
+        Finding, Flight, ForeignAction, Health, HealthView, Inputs, InputsView, Member, Memory, Object, Operation,
+        OperationKind, Outcome, OwnerId, Payload, Policy, Record, RecordStatus, Records, Snapshot, Spec, TestRun, View,
+        Why, rollback_told_by, unlocked_description,
     },
     types::{ChartDigest, Duration, Namespace, ObjectKey, ReleaseDigest, ReleaseName},
 };
@@ -177,6 +177,10 @@ pub(super) struct World {
     pub(super) runs: Vec<(OperationKind, Option<Colour>)>,
     pub(super) notes: Vec<Note>,
     pub(super) gone: bool,
+    /// Somebody has changed an object by hand.
+    pub(super) drifted: bool,
+    /// The revision whose objects were compared, and whether they had drifted.
+    pub(super) compared: Option<(u32, bool)>,
     pub(super) last: Option<(Action, Because)>,
 }
 
@@ -213,6 +217,7 @@ impl World {
                 test: crate::release::TestPolicy::default(),
                 deletion: crate::api::DeletionPolicy::Uninstall,
                 adopt: crate::api::Adopt::Never,
+                drift: crate::release::DriftMode::Off,
             },
             invalid: false,
             refused: false,
@@ -240,6 +245,8 @@ impl World {
             runs: Vec::new(),
             notes: Vec::new(),
             gone: false,
+            drifted: false,
+            compared: None,
             last: None,
         }
     }
@@ -255,6 +262,18 @@ impl World {
     /// As the API server dates what is written, in seconds since 1970.
     pub(super) fn server_second(&self) -> i64 {
         self.now.as_second() - self.ahead
+    }
+
+    /// As a comparison of the newest revision's objects finds them, where one was made since they changed.
+    fn drift(&self) -> DriftView {
+        match self.compared {
+            Some((revision, drifted)) if (revision, drifted) == (self.next() - 1, self.drifted) => {
+                let what = Deviation::fields(vec!["/spec/replicas".into()]);
+                let objects = drifted.then(|| Drifted { member: member(), what });
+                DriftView::Is { finding: Finding::new(objects, None), again: None }
+            }
+            Some(_) | None => DriftView::Due { at: self.now },
+        }
     }
 
     fn next(&self) -> u32 {
@@ -307,6 +326,7 @@ impl World {
                 present: self.present(),
                 missing: Some(member()).filter(|_| self.vanished),
             },
+            drift: self.drift(),
             flight: self.flight.clone(),
             memory: self.memory.clone(),
         }
@@ -367,6 +387,7 @@ impl World {
                 (record.owner, record.digest) = (Some(owner), digest);
                 (record.stamp, record.adopted) = (Some(*revision), Some(*revision));
             }
+            Action::Detect { .. } => self.compared = Some((self.next() - 1, self.drifted)),
             Action::Ask(_) => self.flight = Flight::Queued,
             Action::Withdraw | Action::Acknowledge { .. } => self.flight = Flight::Idle,
             Action::Start(operation) => {
@@ -409,6 +430,7 @@ impl World {
         self.holder += 1;
         self.inputs = InputsView::Stale;
         self.payload = None;
+        self.compared = None;
         self.live_since = Some(self.now);
     }
 

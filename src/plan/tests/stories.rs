@@ -2,6 +2,7 @@
 
 mod adoption;
 mod attempts;
+mod drift;
 mod people;
 mod recovery;
 mod removal;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Cause, Deployed, Failures, HistoryEntry, Inputs, Inventory, Memory, Quarantined};
 use crate::{
     api::{self, HelmReleaseStatus},
-    release::{LeftAlone, Member, Operation, Tested},
+    release::{Drift, LeftAlone, Member, Operation, Tested},
     types::{ChartDigest, ReleaseDigest},
 };
 
@@ -63,6 +63,7 @@ impl From<HelmReleaseStatus> for Memory {
                 .collect(),
             inventory: status.inventory.map(Inventory::from),
             tested: status.tested.map(Tested::from),
+            drift: status.drift.map(Drift::from),
             history: status.history.into_iter().map(HistoryEntry::from).collect(),
             definitions: status.crds.and_then(|crds| LeftAlone::try_from(crds).ok()),
             handled: status.handled.unwrap_or_default(),
@@ -136,6 +137,7 @@ impl From<Memory> for HelmReleaseStatus {
             quarantined,
             inventory,
             tested,
+            drift,
             history,
             definitions,
             handled,
@@ -184,6 +186,7 @@ impl From<Memory> for HelmReleaseStatus {
                 .collect(),
             inventory: inventory.map(Into::into),
             tested: tested.map(Into::into),
+            drift: drift.map(Into::into),
             history: history.into_iter().map(Into::into).collect(),
             crds: definitions.map(Into::into),
             handled: (handled != api::Handled::default()).then_some(handled),

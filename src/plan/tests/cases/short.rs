@@ -1,5 +1,7 @@
 //! The short forms of cases. A record is `REVISION STATUS COLOUR [verified] [verified=N] [adopted] [of=NAME] [stamp=N] [age=5m]
-//! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]`, an entry of history `KIND REVISION COLOUR RESULT`,
+//! [stranger]`, where the colour `-` stands for no digest, a comparison `COLOUR Equal | Differs`, an operation `KIND REVISION COLOUR [target=N] [late] [holder=NAME]
+//! [cause=drift]`, an entry of history `KIND REVISION COLOUR RESULT [cause=drift]`, drift `found | none | unseen`, drift
+//! that is remembered `REVISION found | none [corrections=N] [due=+10s] [gone=-5m]`,
 //! a quarantine `COLOUR REASON`, what is deployed `REVISION COLOUR`; a moment is told from now: `+10s`, `-5m`.
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::sim::{COLOURS, digest, inputs, member};
 use crate::{
-    release::OwnerId,
+    release::{Deviation, Drifted, Finding, Member, OwnerId},
     types::{ObjectKey, ReleaseDigest},
 };
 
@@ -46,6 +48,9 @@ pub(super) fn spell_out(mut case: Value) -> Value {
         for (key, value) in memory.iter_mut() {
             remembered(key, value);
         }
+    }
+    if let Some(told) = case["drift"].as_str().and_then(drift) {
+        case["drift"] = told;
     }
     if let Some(ended) = case.pointer_mut("/flight/Ended") {
         outcome(ended);
@@ -146,12 +151,25 @@ fn remembered(key: &str, value: &mut Value) {
             *value = json!({"id": "run", "kind": words[0], "revision": words[1].parse::<u32>().unwrap(),
                 "of": flag(&words, "of"), "digest": digest, "target": flag(&words, "target").map(|t| t.parse::<u32>().unwrap()),
                 "started": if late { "-6m" } else { "-2m" }, "deadline": if late { "-1m" } else { "+3m" },
-                "holder": flag(&words, "holder").unwrap_or("here")});
+                "holder": flag(&words, "holder").unwrap_or("here"), "cause": flag(&words, "cause").unwrap_or("spec")});
         }
         ("tested", Value::String(line)) => {
             let (revision, result) = line.split_once(' ').unwrap();
             let (revision, passed): (u32, _) = (revision.parse().unwrap(), result == "passed");
             *value = json!({"revision": revision, "passed": passed, "message": "it said so", "end": "-5s"});
+        }
+        ("drift", Value::String(line)) => {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let number = |text: &str| text.parse::<u32>().unwrap();
+            let mut drift = json!({"revision": number(words[0]), "since": "-10m", "notBefore": flag(&words, "due"),
+                "gone": flag(&words, "gone"), "corrections": flag(&words, "corrections").map_or(0, number)});
+            if words[1] == "found" {
+                let Member { api_version, kind, namespace, name } = member();
+                drift["count"] = json!(1);
+                drift["objects"] = json!([{"apiVersion": api_version, "kind": kind, "namespace": namespace,
+                    "name": name, "paths": ["/spec/replicas"]}]);
+            }
+            *value = drift;
         }
         ("crds", Value::Object(crds)) if crds.contains_key("digest") => {
             let digest = crds["digest"].as_str().map(|colour| known(colour).digest);
@@ -173,12 +191,21 @@ fn remembered(key: &str, value: &mut Value) {
                 let words: Vec<_> = line.split_whitespace().collect();
                 let digest = (words[0] != "Uninstall").then(|| digest(known_name(words[2])));
                 json!({"action": words[0], "revision": words[1].parse::<u32>().unwrap(), "digest": digest.map_or_else(
-                    String::new, String::from), "cause": "spec", "result": words[3], "start": "-2m", "end": "-5s"})
+                    String::new, String::from), "cause": flag(&words, "cause").unwrap_or("spec"), "result": words[3], "start": "-2m", "end": "-5s"})
             };
             *value = lines.iter().filter_map(Value::as_str).map(entry).collect();
         }
         _ => {}
     }
+}
+
+fn drift(text: &str) -> Option<Value> {
+    let what = Deviation::fields(vec!["/spec/replicas".into()]);
+    let objects = (text == "found").then(|| Drifted { member: member(), what });
+    let unseen = (text == "unseen").then(|| "Secret web cannot be compared".into());
+    let again = (text == "unseen").then_some("+1m");
+    matches!(text, "found" | "none" | "unseen")
+        .then(|| json!({"Is": {"finding": Finding::new(objects, unseen), "again": again}}))
 }
 
 fn known_name(colour: &str) -> &'static str {

@@ -115,6 +115,7 @@ impl World {
             history,
             definitions,
             handled,
+            drift,
         } = &self.memory;
         let desired = desired.as_ref().map(|desired| (&desired.digest, desired.generation));
         let listed = inventory.as_ref().map(|inventory| (inventory.revision, inventory.members.len()));
@@ -125,7 +126,7 @@ impl World {
         let helm = (&self.health, &self.script, &self.flight, &self.running, read, self.gone);
         let objects = (self.leaving, self.vanished, self.vanishing, &self.spoilt);
         let open = (observed_generation, desired, deployed, operation, failures, quarantined);
-        let past = (listed, tested, history, definitions, handled);
+        let past = (listed, tested, history, definitions, handled, drift);
         let mut text = Text(DefaultHasher::new());
         fmt::write(&mut text, format_args!("{outside:?}{helm:?}{objects:?}{open:?}{past:?}")).unwrap();
         text.0.finish()

@@ -170,6 +170,7 @@ impl World {
             newest.record.status = status;
             newest.record.written = now;
             self.live = Some(newest.colour);
+            self.drifted &= status != RecordStatus::Deployed;
         }
         let surplus = self.records().surplus(self.policy.max_history, &owner());
         self.revisions.retain(|revision| !surplus.contains(&revision.record.revision));

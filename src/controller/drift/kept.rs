@@ -1,0 +1,430 @@
+//! What is kept of comparisons: for each object the state in which it was compared, and what was found then.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+use super::{COMPARISONS_MAX, PAUSE_FIRST, PAUSE_LONGEST};
+use crate::{
+    cluster::{Compared, LivePrint, Print},
+    release::{Deviation, DriftView, Drifted, Finding, Member},
+    types::{ReleaseDigest, ReleaseKey},
+};
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Looked {
+    /// What its watch told when the comparison began, or has told since of the state that was compared.
+    told: LivePrint,
+    /// The state that was compared.
+    read: Option<Print>,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    AsStated,
+    Deviates(Deviation),
+    Refused(&'static str),
+}
+
+impl Looked {
+    fn new(told: LivePrint, compared: Compared) -> Self {
+        let (read, verdict) = match compared {
+            Compared::Read { print, deviation } => {
+                (Some(print), deviation.map_or(Verdict::AsStated, Verdict::Deviates))
+            }
+            Compared::Missing => (None, Verdict::Deviates(Deviation::Missing)),
+            Compared::MayBeGone => (None, Verdict::AsStated),
+            Compared::Refused(why) => (None, Verdict::Refused(why)),
+        };
+        Self { told, read, verdict }
+    }
+
+    /// It has done its work and went: there is nothing to ask.
+    fn finished() -> Self {
+        Self { told: LivePrint::Finished, read: None, verdict: Verdict::AsStated }
+    }
+
+    /// Whether the object is another one by now than it was when it was compared.
+    fn is_outdated(&mut self, now: LivePrint) -> bool {
+        let outdated = match (now, self.told) {
+            _ if now == self.told => false,
+            (LivePrint::There(seen), told) => {
+                let known = |print: Print| print.mark == seen.mark;
+                let before = matches!(told, LivePrint::There(before) if known(before));
+                // The watch may be behind the read.
+                !before && !self.read.is_some_and(|read| known(read) || seen.version <= read.version)
+            }
+            (LivePrint::Absent, _) => true,
+            (LivePrint::Finished | LivePrint::Unwatched, _) => false,
+        };
+        if !outdated {
+            self.told = now;
+            if now == LivePrint::Finished {
+                self.verdict = Verdict::AsStated;
+            }
+        }
+        outdated
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    revision: u32,
+    rules: ReleaseDigest,
+    /// In the order of the inventory; `None` until it was compared.
+    looked: Vec<Option<Looked>>,
+    underway: bool,
+    pace: Pace,
+}
+
+/// How soon the next comparison may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pace {
+    /// When the last one ended.
+    ended: Timestamp,
+    /// Comparisons in a row that were wanted as soon as they were allowed, or that did not see everything.
+    pressed: u32,
+}
+
+impl Pace {
+    const NEVER: Self = Self { ended: Timestamp::UNIX_EPOCH, pressed: 0 };
+
+    fn pause(self) -> SignedDuration {
+        let pause = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(self.pressed)).min(PAUSE_LONGEST);
+        SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO)
+    }
+
+    fn due(self) -> Timestamp {
+        self.ended.checked_add(self.pause()).unwrap_or(self.ended)
+    }
+
+    /// After a comparison that took from `begun` to `ended`.
+    fn next(self, begun: Timestamp, ended: Timestamp, failed: bool) -> Self {
+        let again = self.pause().saturating_add(self.pause());
+        let pressed = failed || begun.duration_since(self.ended) < again;
+        let pressed = if pressed { self.pressed.saturating_add(1).min(16) } else { 0 };
+        Self { ended, pressed }
+    }
+}
+
+/// A comparison that is under way.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) revision: u32,
+    pub(super) members: Vec<Member>,
+    rules: ReleaseDigest,
+    begun: Timestamp,
+    /// Where each of the members stands in the inventory, and what its watch told.
+    places: Vec<(usize, LivePrint)>,
+}
+
+impl Task {
+    /// Nothing can be said of any object, for the same reason.
+    pub(super) fn refused(&self, why: &'static str) -> Vec<Compared> {
+        vec![Compared::Refused(why); self.members.len()]
+    }
+}
+
+/// For metrics.
+pub(super) fn result(found: &[Compared]) -> &'static str {
+    let drifted = |one: &Compared| matches!(one, Compared::Missing | Compared::Read { deviation: Some(_), .. });
+    if found.iter().any(drifted) {
+        "drifted"
+    } else if found.iter().any(|one| matches!(one, Compared::Refused(_))) {
+        "unseen"
+    } else {
+        "same"
+    }
+}
+
+/// By release; only of those where somebody wants to know.
+#[derive(Debug)]
+pub struct Drifts {
+    entries: Mutex<HashMap<ReleaseKey, Entry>>,
+    pub(super) slots: Semaphore,
+}
+
+impl Default for Drifts {
+    fn default() -> Self {
+        Self { entries: Mutex::default(), slots: Semaphore::new(COMPARISONS_MAX) }
+    }
+}
+
+impl Entry {
+    fn new(revision: u32, rules: ReleaseDigest, objects: usize, pace: Pace) -> Self {
+        let looked = std::iter::repeat_with(|| None).take(objects).collect();
+        Self { revision, rules, looked, underway: false, pace }
+    }
+
+    /// Objects that have to be compared because they are not what they were.
+    fn outdated(&mut self, prints: &[LivePrint]) -> Vec<usize> {
+        let mut outdated = Vec::new();
+        for (place, (looked, print)) in self.looked.iter_mut().zip(prints).enumerate() {
+            if looked.is_none() && *print == LivePrint::Finished {
+                *looked = Some(Looked::finished());
+            }
+            if looked.as_mut().is_none_or(|looked| looked.is_outdated(*print)) {
+                outdated.push(place);
+            }
+        }
+        outdated
+    }
+
+    /// Objects that could not be compared.
+    fn refused(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        let refused = |(place, looked): (usize, &Option<Looked>)| match looked {
+            Some(Looked { verdict: Verdict::Refused(why), .. }) => Some((place, *why)),
+            Some(Looked { verdict: Verdict::AsStated | Verdict::Deviates(_), .. }) | None => None,
+        };
+        self.looked.iter().enumerate().filter_map(refused)
+    }
+
+    fn finding(&self, members: &[Member]) -> Finding {
+        let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| match looked {
+            Some(Looked { verdict: Verdict::Deviates(what), .. }) => {
+                Some(Drifted { member: member.clone(), what: what.clone() })
+            }
+            Some(Looked { verdict: Verdict::AsStated | Verdict::Refused(_), .. }) | None => None,
+        });
+        let mut refused = self.refused();
+        let unseen = refused.next().and_then(|(place, why)| {
+            let (member, more) = (members.get(place)?, refused.count());
+            let more = if more > 0 { format!(", nor can {more} more objects") } else { String::new() };
+            Some(format!("{member} cannot be compared ({why}){more}").into())
+        });
+        Finding::new(drifted, unseen)
+    }
+}
+
+impl Drifts {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ReleaseKey, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of the objects of a revision, compared by rules with that digest.
+    pub(super) fn look(
+        &self,
+        release: &ReleaseKey,
+        (revision, rules): (u32, ReleaseDigest),
+        members: &[Member],
+        prints: &[LivePrint],
+        now: Timestamp,
+    ) -> DriftView {
+        let mut entries = self.lock();
+        let known = entries.get(release);
+        if known.is_none_or(|entry| entry.revision != revision || entry.rules != rules) {
+            let pace = known.map_or(Pace::NEVER, |entry| Pace { pressed: 0, ..entry.pace });
+            let underway = known.is_some_and(|entry| entry.underway);
+            let entry = Entry { underway, ..Entry::new(revision, rules, members.len(), pace) };
+            entries.insert(release.clone(), entry);
+        }
+        let Some(entry) = entries.get_mut(release) else { return DriftView::Unseen };
+        if entry.underway {
+            return DriftView::Underway;
+        }
+        let (due, refused) = (entry.pace.due(), entry.refused().next().is_some());
+        if !entry.outdated(prints).is_empty() || (refused && due <= now) {
+            return DriftView::Due { at: due };
+        }
+        DriftView::Is { finding: entry.finding(members), again: refused.then_some(due) }
+    }
+
+    /// The objects to compare; `None` where there are none, or where that is under way.
+    pub(super) fn begin(
+        &self,
+        release: &ReleaseKey,
+        members: &[Member],
+        prints: &[LivePrint],
+        now: Timestamp,
+    ) -> Option<Task> {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(release).filter(|entry| !entry.underway)?;
+        let mut places = entry.outdated(prints);
+        places.extend(entry.refused().map(|(place, _)| place));
+        places.sort_unstable();
+        places.dedup();
+        let places: Vec<(usize, LivePrint)> =
+            places.into_iter().filter_map(|place| Some((place, *prints.get(place)?))).collect();
+        entry.underway = !places.is_empty();
+        let members = places.iter().filter_map(|(place, _)| members.get(*place).cloned()).collect();
+        let (revision, rules) = (entry.revision, entry.rules.clone());
+        entry.underway.then_some(Task { revision, members, rules, begun: now, places })
+    }
+
+    /// Takes in what was found, in the order of the task; it ends early where the comparison failed.
+    pub(super) fn end(&self, release: &ReleaseKey, task: Task, found: Vec<Compared>, failed: bool, now: Timestamp) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(release) else { return };
+        entry.underway = false;
+        let unseen = failed || found.iter().any(|one| matches!(one, Compared::Refused(_)));
+        entry.pace = entry.pace.next(task.begun, now, unseen);
+        // Another revision, or other rules, since it began.
+        if entry.revision != task.revision || entry.rules != task.rules {
+            return;
+        }
+        for ((place, told), compared) in task.places.into_iter().zip(found) {
+            if let Some(looked) = entry.looked.get_mut(place) {
+                *looked = Some(Looked::new(told, compared));
+            }
+        }
+    }
+
+    pub fn forget(&self, release: &ReleaseKey) {
+        self.lock().remove(release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        release::{IgnoreRule, digest_of_rules},
+        types::{Namespace, ReleaseName},
+    };
+
+    fn release() -> ReleaseKey {
+        ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn there(version: u64, mark: u64) -> LivePrint {
+        LivePrint::There(Print { version, mark })
+    }
+
+    fn read(version: u64, mark: u64, deviation: Option<Deviation>) -> Compared {
+        Compared::Read { print: Print { version, mark }, deviation }
+    }
+
+    fn rules() -> ReleaseDigest {
+        digest_of_rules(&[])
+    }
+
+    /// One object, looked at and compared at the same second.
+    struct One(Drifts, Vec<Member>);
+
+    impl One {
+        fn new() -> Self {
+            let member =
+                Member { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: "n".into(), name: "a".into() };
+            Self(Drifts::default(), vec![member])
+        }
+
+        fn look(&self, revision: u32, print: LivePrint, second: i64) -> DriftView {
+            self.0.look(&release(), (revision, rules()), &self.1, &[print], at(second))
+        }
+
+        fn compare(&self, print: LivePrint, found: Compared, second: i64) {
+            let task = self.0.begin(&release(), &self.1, &[print], at(second)).unwrap();
+            assert!(self.0.begin(&release(), &self.1, &[print], at(second)).is_none(), "one at a time");
+            self.0.end(&release(), task, vec![found], false, at(second));
+        }
+
+        fn is_known(&self, revision: u32, print: LivePrint, second: i64) -> bool {
+            matches!(self.look(revision, print, second), DriftView::Is { .. })
+        }
+    }
+
+    #[test]
+    fn an_object_is_compared_once_and_again_when_somebody_changed_it() {
+        let one = One::new();
+        assert!(matches!(one.look(1, there(5, 1), 100), DriftView::Due { at: due } if due <= at(100)));
+        one.compare(there(5, 1), read(5, 1, None), 100);
+        assert_eq!(one.look(1, there(5, 1), 100), DriftView::Is { finding: Finding::default(), again: None });
+        assert!(one.is_known(1, there(9, 1), 100), "a write of status");
+        assert_eq!(one.look(1, there(10, 2), 100), DriftView::Due { at: at(102) });
+        one.compare(there(10, 2), read(10, 2, Some(Deviation::fields(vec!["/data".into()]))), 200);
+        let DriftView::Is { finding, again: None } = one.look(1, there(10, 2), 200) else { panic!("not known") };
+        assert_eq!((finding.count, finding.objects.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_watch_that_comes_after_the_read_tells_nothing_new() {
+        let one = One::new();
+        one.look(1, there(5, 1), 100);
+        one.compare(there(5, 1), read(8, 2, None), 100);
+        assert!(one.is_known(1, there(6, 3), 100), "of before the read");
+        assert!(one.is_known(1, there(8, 2), 100), "of the read");
+        assert!(!one.is_known(1, there(9, 4), 100), "of after it");
+    }
+
+    #[test]
+    fn what_the_watch_had_not_seen_yet_can_be_missed_later() {
+        let one = One::new();
+        one.look(1, LivePrint::Absent, 100);
+        one.compare(LivePrint::Absent, read(8, 2, None), 100);
+        assert!(one.is_known(1, LivePrint::Absent, 100) && one.is_known(1, there(8, 2), 100));
+        assert!(!one.is_known(1, LivePrint::Absent, 100), "it was deleted since");
+        one.compare(LivePrint::Absent, Compared::Missing, 200);
+        assert!(one.is_known(1, LivePrint::Absent, 200));
+        assert!(!one.is_known(1, there(20, 7), 200), "somebody made it again");
+    }
+
+    #[test]
+    fn what_has_done_its_work_may_go() {
+        let one = One::new();
+        assert!(one.is_known(1, LivePrint::Finished, 100), "nothing is asked for it");
+        let other = One::new();
+        other.look(1, there(5, 1), 100);
+        other.compare(there(5, 1), read(5, 1, None), 100);
+        assert!(other.is_known(1, LivePrint::Finished, 100));
+    }
+
+    #[test]
+    fn another_revision_and_other_rules_are_compared_anew() {
+        let one = One::new();
+        one.look(1, there(5, 1), 100);
+        one.compare(there(5, 1), read(5, 1, None), 100);
+        assert!(!one.is_known(2, there(5, 1), 200));
+        one.compare(there(5, 1), read(5, 1, None), 200);
+        let others = digest_of_rules(&[IgnoreRule::default()]);
+        assert!(matches!(one.0.look(&release(), (2, others), &one.1, &[there(5, 1)], at(300)), DriftView::Due { .. }));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_tried_again_later_each_time() {
+        let one = One::new();
+        let mut now = 100;
+        let mut pauses = Vec::new();
+        one.look(1, there(5, 1), now);
+        for _ in 0..10 {
+            one.compare(there(5, 1), Compared::Refused("no"), now);
+            let DriftView::Is { finding, again: Some(again) } = one.look(1, there(5, 1), now) else { panic!("known") };
+            assert_eq!(finding.unseen.as_deref(), Some("ConfigMap a cannot be compared (no)"));
+            pauses.push(again.as_second() - now);
+            now = again.as_second();
+            assert!(matches!(one.look(1, there(5, 1), now), DriftView::Due { .. }));
+        }
+        assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+    }
+
+    #[test]
+    fn an_object_that_changes_all_the_time_is_compared_less_and_less_often() {
+        let one = One::new();
+        let (mut now, mut version, mut times) = (100, 1, 0);
+        one.look(1, there(version, version), now);
+        one.compare(there(version, version), read(version, version, None), now);
+        while now < 100 + 3600 {
+            (now, version) = (now + 1, version + 1);
+            let DriftView::Due { at: due } = one.look(1, there(version, version), now) else { panic!("it changed") };
+            if due <= at(now) {
+                one.compare(there(version, version), read(version, version, None), now);
+                times += 1;
+            }
+        }
+        assert!((10..30).contains(&times), "{times} comparisons in an hour");
+        // Left alone for a while, it is compared at once.
+        now += 7200;
+        assert!(
+            matches!(one.look(1, there(version + 1, version + 1), now), DriftView::Due { at: due } if due <= at(now))
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! Objects that somebody changes, and what becomes of a release whose objects are put back.
+
+use super::{super::sim::*, *};
+use crate::{
+    plan::Wake,
+    release::{Cause, DriftMode, FailureClass, Fault, HistoryResult, InputsView, OperationKind::Test},
+};
+
+/// Good at pink, in that mode, with its objects compared.
+fn watched(mode: DriftMode) -> World {
+    let mut world = World::new("pink");
+    world.policy.drift = mode;
+    world.run();
+    assert!(world.compared == Some((1, false)) && world.memory.drift.is_none());
+    world
+}
+
+/// Somebody changes an object; passes until nothing moves without the clock.
+fn disturbed(world: &mut World) -> Because {
+    world.drifted = true;
+    world.run().because
+}
+
+fn causes(world: &World) -> Vec<(OperationKind, Cause, HistoryResult)> {
+    world.memory.history.iter().map(|entry| (entry.action, entry.cause, entry.result)).collect()
+}
+
+const DRIFT: (OperationKind, Option<Colour>) = (Upgrade, Some("pink"));
+const FIRST: (OperationKind, Option<Colour>) = (Install, Some("pink"));
+
+#[test]
+fn drift_is_only_told_where_that_is_asked_for_and_forgotten_when_it_is_gone() {
+    let mut world = watched(DriftMode::Warn);
+    assert!(ends("pink", &disturbed(&mut world)));
+    assert!(ends("pink", &rests(&mut world, &[FIRST])));
+    assert_eq!(world.notes.iter().filter(|note| matches!(note, crate::plan::Note::Drifted { .. })).count(), 1);
+    world.crash();
+    rests(&mut world, &[FIRST]);
+    assert_eq!(world.memory.drift.as_ref().map(|drift| drift.finding.count), Some(1));
+    world.drifted = false;
+    rests(&mut world, &[FIRST]);
+    assert_eq!(world.memory.drift, None);
+}
+
+#[test]
+fn drift_is_put_back_once_and_at_once() {
+    let mut world = watched(DriftMode::Correct);
+    assert!(ends("pink", &disturbed(&mut world)));
+    rests(&mut world, &[FIRST, DRIFT]);
+    assert!(!world.drifted);
+    let told = (Upgrade, Cause::Drift, HistoryResult::Succeeded);
+    assert_eq!(causes(&world), [(Install, Cause::Spec, HistoryResult::Succeeded), told]);
+}
+
+#[test]
+fn two_that_write_the_same_make_fewer_revisions_each_time_until_one_of_them_stops() {
+    let mut world = watched(DriftMode::Correct);
+    let mut waited = Vec::new();
+    while waited.len() < 15 {
+        world.drifted = true;
+        if let Wake::At(moment) = world.run().wake {
+            waited.push(moment.duration_since(world.now).as_secs());
+            world.now = moment;
+        }
+    }
+    assert!(waited.is_sorted() && (10..=11).contains(&waited[0]), "{waited:?}");
+    let six_hours = 6 * 3600;
+    assert!(waited.last().is_some_and(|last| (six_hours..=six_hours * 11 / 10).contains(last)), "{waited:?}");
+    assert!(world.memory.quarantined.is_empty());
+    // One of them stops.
+    world.wait();
+    world.run();
+    let runs = world.runs.len();
+    world.later(120);
+    assert_eq!(world.runs.len(), runs);
+    disturbed(&mut world);
+    assert_eq!(world.runs.len(), runs + 1, "corrected at once");
+}
+
+#[test]
+fn a_correction_that_helm_refuses_is_made_again_later_each_time_and_the_release_stays_good() {
+    let mut world = watched(DriftMode::Correct);
+    world.policy.retries = 0;
+    for class in
+        [FailureClass::Template, FailureClass::Unreachable, FailureClass::Schema, FailureClass::HelmUnavailable]
+    {
+        world.script.push_back(Run::Refused(class));
+    }
+    assert!(ends("pink", &disturbed(&mut world)));
+    for _ in 0..3 {
+        assert!(ends("pink", &world.wait().because));
+    }
+    assert!(world.drifted && world.memory.quarantined.is_empty() && world.memory.failures.count == 0);
+    assert!(ends("pink", &world.wait().because));
+    rests(&mut world, &[FIRST, DRIFT, DRIFT, DRIFT, DRIFT, DRIFT]);
+    assert!(!world.drifted && world.memory.quarantined.is_empty());
+}
+
+#[test]
+fn a_correction_that_fails_in_helm_is_rolled_back_to_the_same_and_never_quarantined() {
+    for class in [FailureClass::Hook, FailureClass::Admission, FailureClass::Conflict] {
+        let mut world = watched(DriftMode::Correct);
+        world.policy.retries = 0;
+        world.script.push_back(Run::Failed(class));
+        assert!(ends("pink", &disturbed(&mut world)));
+        let back = (Rollback, Some("pink"));
+        rests(&mut world, &[FIRST, DRIFT, back]);
+        assert!(world.memory.quarantined.is_empty() && !world.drifted, "{class:?}");
+        assert!(world.newest().unwrap().record.is_verified());
+    }
+}
+
+#[test]
+fn a_correction_that_fails_again_and_again_is_never_quarantined_where_failures_are_kept() {
+    let mut world = watched(DriftMode::Correct);
+    world.policy.retries = 0;
+    world.policy.upgrade_failure = crate::release::UpgradeFailure::Keep;
+    world.script.extend([Run::Failed(FailureClass::Hook); 4]);
+    disturbed(&mut world);
+    for _ in 0..4 {
+        world.wait();
+    }
+    assert!(ends("pink", &rests(&mut world, &[FIRST, DRIFT, DRIFT, DRIFT, DRIFT, DRIFT])));
+    assert!(world.memory.quarantined.is_empty() && !world.drifted);
+    assert!(causes(&world).iter().skip(1).all(|(_, cause, _)| *cause == Cause::Drift), "{:?}", causes(&world));
+}
+
+#[test]
+fn a_correction_whose_objects_do_not_become_healthy_is_watched_and_good_when_they_recover() {
+    for fault in [Fault::Own, Fault::Outside] {
+        let mut world = watched(DriftMode::Correct);
+        world.policy.retries = 0;
+        // What the chart states works no more, and somebody had put in its place what does.
+        world.health.insert("pink", Sick::Broken(fault));
+        let because = disturbed(&mut world);
+        assert!(matches!(because, Because::AttemptFailed { next: Next::Watching, .. }), "{because:?}");
+        let because = rests(&mut world, &[FIRST, DRIFT]);
+        assert!(matches!(because, Because::AttemptFailed { next: Next::Watching, .. }), "{because:?}");
+        assert!(world.memory.quarantined.is_empty());
+        world.health.clear();
+        assert!(ends("pink", &rests(&mut world, &[FIRST, DRIFT])));
+    }
+}
+
+#[test]
+fn a_correction_whose_tests_fail_is_tested_again_and_never_quarantined() {
+    let mut world = watched(DriftMode::Correct);
+    (world.policy.retries, world.policy.test.enabled) = (0, true);
+    let failed = Run::Failed(FailureClass::Hook);
+    world.script.extend([Run::Good, failed, failed, failed]);
+    let because = disturbed(&mut world);
+    assert!(matches!(because, Because::AttemptFailed { kind: Test, next: Next::RetryAt(_), .. }), "{because:?}");
+    for _ in 0..3 {
+        world.wait();
+    }
+    let test = (Test, Some("pink"));
+    assert!(ends("pink", &rests(&mut world, &[FIRST, DRIFT, test, test, test, test])));
+    assert!(world.memory.quarantined.is_empty());
+}
+
+#[test]
+fn an_operator_that_dies_in_the_middle_of_a_correction_brings_it_to_its_end_without_blame() {
+    for steps in 0..3 {
+        for left in [Left::Killed, Left::Unnoticed] {
+            let mut world = watched(DriftMode::Correct);
+            world.policy.retries = 0;
+            world.drifted = true;
+            world.until_runs();
+            for _ in 0..steps {
+                world.helm_step();
+            }
+            world.crash();
+            // The next run fails by its own fault: that is not held against what was good.
+            world.script.push_back(Run::Left(left));
+            world.run();
+            for _ in 0..4 {
+                world.wait();
+            }
+            assert!(world.memory.quarantined.is_empty(), "{steps} {left:?}: {:?}", world.memory);
+            assert!(world.newest().unwrap().record.is_verified(), "{steps} {left:?}: {:?}", world.revisions);
+            assert!(ends("pink", &world.run().because), "{steps} {left:?}: {:?}", world.last);
+        }
+    }
+}
+
+#[test]
+fn newer_inputs_end_a_correction_and_what_held_it_back() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    world.until_runs();
+    world.helm_step();
+    world.want("blue");
+    world.pass();
+    world.inputs = InputsView::Known { inputs: inputs("blue"), look_again: None, passed_over: None };
+    world.pass();
+    assert!(matches!(world.last, Some((Action::Cancel, _))), "{:?}", world.last);
+    assert!(ends("blue", &world.run().because));
+    assert_eq!(world.memory.drift, None);
+}
