@@ -228,7 +228,9 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
         (LABEL_REVISION, Some(number.as_str())),
         (LABEL_VERIFIED, Some(number.as_str())),
     ];
-    if let Some(record) = context.requests.mark(&policy.key(), revision, &labels).await? {
+    // What another helm superseded meanwhile may have been judged by objects of the revision after it.
+    let seen = context.records.version(&policy.key(), revision);
+    if let Some(record) = context.requests.mark(&policy.key(), (revision, seen), &labels).await? {
         context.records.observe_record(&policy.key(), record);
     }
     context.wake(key);

@@ -197,7 +197,7 @@ async fn remove(
     }
     for revision in revisions {
         let number = revision.to_string();
-        let marked = context.requests.mark(release, *revision, &[(LABEL_CLEARED, Some(&number))]).await?;
+        let marked = context.requests.mark(release, (*revision, None), &[(LABEL_CLEARED, Some(&number))]).await?;
         if let Some(record) = marked {
             context.records.observe_record(release, record);
         }

@@ -78,9 +78,9 @@ impl Halt for Brake {
 }
 
 /// Runs an attempt and puts its outcome on the board.
-pub(super) async fn operate(context: Arc<Context>, attempt: Attempt) {
+pub(super) async fn operate(context: Arc<Context>, mut attempt: Attempt) {
     // A seat that is not given back is a release that nobody looks after until the operator starts anew.
-    let outcome = match AssertUnwindSafe(run(&context, &attempt)).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(run(&context, &mut attempt)).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(_) => broken_off(&context, &attempt).await,
     };
@@ -126,7 +126,7 @@ async fn broken_off(context: &Context, attempt: &Attempt) -> Outcome {
     Outcome { ended, records, ..nothing(attempt) }
 }
 
-async fn run(context: &Context, attempt: &Attempt) -> Outcome {
+async fn run(context: &Context, attempt: &mut Attempt) -> Outcome {
     let begun = Instant::now();
     let release = attempt.policy.key();
     context.clearing.stop(&release).await;
@@ -137,6 +137,11 @@ async fn run(context: &Context, attempt: &Attempt) -> Outcome {
             return not_started(attempt, Failure { class: FailureClass::Unreachable, message });
         }
     };
+    if attempt.operation.kind == OperationKind::Uninstall && attempt.members.is_empty() {
+        // Nobody has looked since the revision was made, as after a crash in a first install.
+        let made = aftermath::members(context, &release, attempt.operation.revision).await;
+        attempt.members = made.ok().flatten().unwrap_or_default();
+    }
     let (ended, definitions, started) = match order::ready(context, attempt, &before).await {
         Ok((invocation, chart)) => {
             // Known for certain only now: the record of a way back, or of what is removed, was read for it.

@@ -246,7 +246,7 @@ fn with(how: How, mut of: Invocation, ground: &impl Ground) -> Invocation {
 
 async fn mark(ground: &impl Ground, revision: u32) {
     let number = revision.to_string();
-    ground.requests().mark(ground.release(), revision, &[(LABEL_VERIFIED, Some(&number))]).await.unwrap();
+    ground.requests().mark(ground.release(), (revision, None), &[(LABEL_VERIFIED, Some(&number))]).await.unwrap();
 }
 
 async fn open(ground: &impl Ground, revision: u32) {

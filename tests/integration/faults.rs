@@ -64,7 +64,7 @@ fn bad_answers_and_a_hang_delay_only_their_own_release(s: &Scenario<'_>) {
 /// A release whose upgrade hangs in a request of helm's that is never answered; the process.
 #[track_caller]
 fn hang(s: &Scenario<'_>, operator: &Operator) -> u32 {
-    let spec = |version| web(version, json!({ "timeout": "2s", "values": { "replicas": 0 } }));
+    let spec = |version| web(version, json!({ "timeout": "60s", "values": { "replicas": 0 } }));
     s.declare("hanging-helm", &spec("1.0.0"));
     s.deployed("hanging-helm", 1);
     s.marked("hanging-helm", 1);
@@ -77,7 +77,7 @@ fn hang(s: &Scenario<'_>, operator: &Operator) -> u32 {
 
 fn bad_answers_to_the_operator(s: &Scenario<'_>, operator: &Operator) {
     let storms = [
-        ("conflict", conflict(), 5),
+        ("conflict", conflict(), 3),
         ("overload", overload(None), 2),
         ("throttled", overload(Some("1")), 2),
         ("error", error(), 2),

@@ -40,6 +40,15 @@ fn leave_behind(s: &Scenario<'_>) {
     assert!(s.object("/api/v1", "configmaps", "extra").is_some(), "helm made it before it failed");
 }
 
+/// Waits until the record of the second revision says that what it left over was looked at.
+#[track_caller]
+fn looked_at(s: &Scenario<'_>) {
+    s.eventually("what is left over is looked at", || {
+        let records = s.list("/api/v1", "secrets?labelSelector=helmrelease.dev%2Fcleared%3D2");
+        (records.len() == 1).then_some(())
+    });
+}
+
 fn kept_where_it_fails(version: &str, values: &Value) -> Value {
     web(version, json!({ "upgrade": { "onFailure": "Keep", "retries": 0 }, "values": values }))
 }
@@ -82,10 +91,7 @@ fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scen
     s.helm(&["upgrade", "a", &archive]);
     assert_eq!(s.story("a"), "1 superseded, 2 failed, 3 superseded, 4 deployed");
     gate.open();
-    s.eventually("what is left over is looked at", || {
-        let records = s.list("/api/v1", "secrets?labelSelector=helmrelease.dev%2Fcleared%3D2");
-        (records.len() == 1).then_some(())
-    });
+    looked_at(s);
     assert_eq!(uid(), extra, "the revision by hand has it");
 }
 
@@ -110,6 +116,7 @@ fn what_was_left_behind_stays_where_the_next_version_has_it(s: &Scenario<'_>) {
     });
     gate.open();
     s.deployed("a", 4);
+    looked_at(s);
     stays(s, &operator, "a");
     assert_eq!(uid(), extra);
 }
@@ -133,10 +140,7 @@ fn what_was_left_behind_stays_where_a_later_version_has_it_by_another_version_of
     s.refused("a", "UpgradeFailed");
     s.declare("a", &kept_where_it_fails("1.6.0", &json!({})));
     s.deployed("a", 3);
-    s.eventually("what is left over is looked at", || {
-        let records = s.list("/api/v1", "secrets?labelSelector=helmrelease.dev%2Fcleared%3D2");
-        (records.len() == 1).then_some(())
-    });
+    looked_at(s);
     assert!(s.object("/apis/autoscaling/v2", "horizontalpodautoscalers", "scaler").is_some());
     stays(s, &operator, "a");
 }

@@ -154,11 +154,13 @@ pub fn begins(world: &World, operator: u64, release: &Name, command: &Command) {
 
 /// The objects of a release are about to be deleted.
 pub fn removes(world: &World, release: &Name, last: &Record) {
-    let unknown = &mut world.lock().ledger.unknown;
-    if last.labels.contains_key(OWNER) {
-        unknown.remove(release);
+    let mut state = world.lock();
+    // Nobody knows what belonged to a release of somebody else, or to one whose record was gone before it was read.
+    let known = claimants(&state, release).iter().any(|object| object.said().names_objects());
+    if last.labels.contains_key(OWNER) && known {
+        state.ledger.unknown.remove(release);
     } else {
-        unknown.insert(release.clone());
+        state.ledger.unknown.insert(release.clone());
     }
 }
 
@@ -191,7 +193,7 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
     }
     let records = history(world, release);
     match command {
-        Command::Upgrade { given: Given { version, labels, .. }, .. } => {
+        Command::Upgrade { given: Given { version, labels, description, .. }, .. } if !is_correction(description) => {
             let digest = labels.get(DIGEST).cloned().unwrap_or_default();
             let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
             // helm may have been kept out by somebody else's lock.
@@ -203,12 +205,22 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
         // Of a first install there is no end to tests.
         Command::Test { .. } if end.is_err() && records.iter().any(Record::is_verified) => {
             let tested = records.last().filter(|last| last.status == "deployed" && last.test.is_some());
+            let tested = tested.filter(|last| !is_correction(&last.description));
             if let Some((last, digest)) = tested.and_then(|last| Some((last, last.labels.get(DIGEST)?))) {
                 count(world, release, (&last.version, digest), retries);
             }
         }
-        Command::Test { .. } | Command::Install { .. } | Command::Rollback { .. } | Command::Uninstall { .. } => {}
+        Command::Upgrade { .. }
+        | Command::Test { .. }
+        | Command::Install { .. }
+        | Command::Rollback { .. }
+        | Command::Uninstall { .. } => {}
     }
+}
+
+/// What puts drift back is no attempt at the version, which was good: it has delays of its own and no limit.
+fn is_correction(description: &str) -> bool {
+    description.ends_with(": drift")
 }
 
 /// An attempt that was bad by its own fault.

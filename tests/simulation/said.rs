@@ -1,6 +1,6 @@
 //! What the operator says in a status, as far as anybody here looks at it.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -9,6 +9,7 @@ pub struct Said {
     conditions: Vec<Condition>,
     pub operation: Option<Intent>,
     pub failures: Failures,
+    inventory: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +35,11 @@ pub struct Failures {
 }
 
 impl Said {
+    /// Whether the objects of some revision are remembered.
+    pub fn names_objects(&self) -> bool {
+        self.inventory.is_some()
+    }
+
     pub fn condition(&self) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.r#type == "Ready")
     }

@@ -77,11 +77,15 @@ impl Requests {
     pub async fn mark(
         &self,
         key: &ReleaseKey,
-        revision: u32,
+        (revision, version): (u32, Option<u64>),
         labels: &[(&str, Option<&str>)],
     ) -> Result<Option<VersionedRecord>, ClusterError> {
         let labels: Value = labels.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-        self.patch_record(key, revision, json!({ "metadata": { "labels": labels } })).await
+        let mut metadata = json!({ "labels": labels });
+        if let Some(version) = version {
+            metadata["resourceVersion"] = version.to_string().into();
+        }
+        self.patch_record(key, revision, json!({ "metadata": metadata })).await
     }
 
     /// Puts labels on the record of a revision as [`Self::mark`] does, if it still is what it was at `resource_version`,

@@ -184,11 +184,13 @@ async fn a_trial_of_the_right_to_write_a_record_writes_nothing() {
 }
 
 #[tokio::test]
-async fn mark_touches_labels_only() {
+async fn mark_touches_labels_only_of_the_version_that_was_seen() {
     let (requests, log) = requests(|_| (200, record(3, "6").to_string()));
-    let marked = requests.mark(&key(), 3, &[(LABEL_VERIFIED, Some("3")), ("old", None)]).await.unwrap().unwrap();
+    let marked =
+        requests.mark(&key(), (3, Some(7)), &[(LABEL_VERIFIED, Some("3")), ("old", None)]).await.unwrap().unwrap();
     assert!(marked.record.is_verified());
-    assert_eq!(log_of(&log)[0].body, json!({"metadata": {"labels": {LABEL_VERIFIED: "3", "old": null}}}));
+    let metadata = json!({"labels": {LABEL_VERIFIED: "3", "old": null}, "resourceVersion": "7"});
+    assert_eq!(log_of(&log)[0].body, json!({ "metadata": metadata }));
 }
 
 #[tokio::test]
