@@ -118,8 +118,8 @@ pub(super) struct HelmArgs {
     /// helm processes at a time for charts without hooks [default: one and a half for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) helm_slots: Option<u16>,
-    /// helm processes at a time for charts with hooks; they wait more than they compute
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// helm processes at a time for charts with hooks; they wait more than they compute, and take up to 100 MB each
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) hook_slots: u16,
     /// How long runs of helm may go on after SIGTERM before they are ended, in seconds
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=3600))]
