@@ -86,7 +86,8 @@ fn picture(world: &World) -> Picture {
     let due = |object: &Object| {
         let (status, reason) = object.said().ready();
         let retry = object.said().failures.not_before.is_some();
-        status == "False" && (retry || matches!(reason, "ChartUnavailable" | "ValuesUnavailable"))
+        let corrected = object["spec"]["driftDetection"]["mode"] == "Correct" && object.said().tells_of_drift();
+        corrected || (status == "False" && (retry || matches!(reason, "ChartUnavailable" | "ValuesUnavailable")))
     };
     let mut objects = BTreeMap::new();
     for kind in kinds {

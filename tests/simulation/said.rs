@@ -10,6 +10,13 @@ pub struct Said {
     pub operation: Option<Intent>,
     pub failures: Failures,
     inventory: Option<IgnoredAny>,
+    drift: Option<Drift>,
+}
+
+/// What is remembered of drift.
+#[derive(Debug, Deserialize)]
+struct Drift {
+    gone: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +42,11 @@ pub struct Failures {
 }
 
 impl Said {
+    /// Whether drift was there when it was last looked for: it is looked for again, later each time.
+    pub fn tells_of_drift(&self) -> bool {
+        self.drift.as_ref().is_some_and(|drift| drift.gone.is_none())
+    }
+
     /// Whether the objects of some revision are remembered.
     pub fn names_objects(&self) -> bool {
         self.inventory.is_some()

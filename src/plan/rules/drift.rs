@@ -66,9 +66,11 @@ fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Becaus
     let drifted = finding.count > 0;
     remember(draft, revision, finding);
     let idle = |because| Decision { action: Action::Idle, because, wake: crate::plan::Wake::Never, placed: false };
-    let held = draft.snapshot.cycle.is_some()
+    let given_up = draft.inputs().is_some_and(|inputs| draft.memory.quarantine_of(&inputs.digest).is_some());
+    let held = given_up
+        || draft.snapshot.cycle.is_some()
         || draft.snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
-    // Whoever holds an upgrade back is waited for by this one too.
+    // Whoever holds an upgrade back is waited for by this one too, and what is not tried again is not deployed again.
     if !drifted || draft.policy.drift != DriftMode::Correct || held {
         return idle(because);
     }
