@@ -150,7 +150,7 @@ fn inspect(
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let read = match revision {
-            0 => leaving(&sight, of).await.map(|members| (Payload::left(members), 0)),
+            0 => leaving(&context, &sight, &release, of).await.map(|members| (Payload::left(members), 0)),
             _ => read_payload(&context, &sight, &release, revision).await,
         };
         match read {

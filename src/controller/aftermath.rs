@@ -147,13 +147,23 @@ async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> R
 
 /// Those of the objects that are deleted and still there. Somebody else removed the release, or nobody heard the end of
 /// ours: what merely is there may be kept, or another's by now, and is not waited for.
-pub(super) async fn leaving(sight: &Sight, members: Vec<Member>) -> Result<Vec<Member>, ClusterError> {
+pub(super) async fn leaving(
+    context: &Context,
+    sight: &Sight,
+    release: &ReleaseKey,
+    members: Vec<Member>,
+) -> Result<Vec<Member>, ClusterError> {
+    context.live.want(release, &members, context.clock.now());
     let looks = stream::iter(members).map(|member| async move {
         match persistently(|| sight.read(&member)).await {
-            Ok(object) => Ok(object.filter(is_leaving).map(|_| member)),
+            // A watch that is late may not have heard of it at all.
+            Ok(Some(object)) if is_leaving(&object) => {
+                context.live.observe(&object);
+                Ok(Some(member))
+            }
             Err(error) if error.is_transient() => Err(error),
-            // As after a removal of ours: it must not hold the release for ever.
-            Err(_) => Ok(None),
+            // As after a removal of ours: what may not be read must not hold the release for ever.
+            Ok(_) | Err(_) => Ok(None),
         }
     });
     looks.buffered(READS_AT_ONCE).try_filter_map(|found| ready(Ok(found))).try_collect().await
