@@ -21,6 +21,8 @@ const LOOK_EVERY_SECONDS: u64 = 30;
 const QUIET_SECONDS: u64 = 600;
 /// What is not ready for 600 s is said to make no progress, which is a write.
 const PROGRESS_SECONDS: u64 = 660;
+/// Where drift was found, the next look for it is taken within 300 s, and tells in status that it is gone.
+const DRIFT_SECONDS: u64 = 310;
 /// What happened last is seen and written after this long, besides the lateness of watches.
 const SETTLING_SECONDS: u64 = 10;
 
@@ -54,6 +56,10 @@ pub async fn wait_and_judge(world: &Arc<World>) -> bool {
         sleep_until(after(PROGRESS_SECONDS)).await;
         before = picture(world);
     }
+    if before.at_rest && before.drifted {
+        sleep_until(after(DRIFT_SECONDS)).await;
+        before = picture(world);
+    }
     if !before.at_rest {
         return false;
     }
@@ -78,6 +84,7 @@ struct Picture {
     objects: BTreeMap<(Kind, Name), String>,
     /// Nothing is due any more, not even slowly.
     at_rest: bool,
+    drifted: bool,
 }
 
 fn picture(world: &World) -> Picture {
@@ -96,7 +103,8 @@ fn picture(world: &World) -> Picture {
         }
     }
     let at_rest = !state.shelves[&Kind::HelmRelease].objects.values().any(|object| due(object));
-    Picture { writes: state.writes, objects, at_rest }
+    let drifted = state.shelves[&Kind::HelmRelease].objects.values().any(|object| object.said().tells_of_drift());
+    Picture { writes: state.writes, objects, at_rest, drifted }
 }
 
 /// At every write of a status: whoever says ready of the generation that is there says the truth.

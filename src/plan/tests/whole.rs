@@ -203,7 +203,7 @@ fn one_crash_and_one_person_at_any_moment_are_safe_and_come_to_rest() {
 }
 
 #[test]
-#[ignore = "takes half a minute; each two of the three are in every run"]
+#[ignore = "takes half a minute: .ci/run runs it by itself; each two of the three are in every run"]
 fn one_trouble_one_crash_and_one_person_at_any_moment_are_safe_and_come_to_rest() {
     explore(0, [1, 1, 1]);
 }
