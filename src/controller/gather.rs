@@ -113,7 +113,7 @@ impl Seen {
 fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>) -> Seen {
     let Some(records) = records else { return Seen::NOTHING };
     let Some(newest) = records.newest() else {
-        context.sightings.forget(release);
+        context.ages.forget(release);
         let payload = context.payloads.get(release, None).filter(|payload| payload.revision == 0);
         return Seen { payload, unread: context.payloads.unread(release, 0), ..Seen::NOTHING };
     };
@@ -121,10 +121,10 @@ fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>) -> S
     let (revision, at) = (newest.revision, version(newest.revision));
     let untouched = match at {
         Some(at) if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling => {
-            context.sightings.untouched(release, revision, at, Instant::now())
+            context.ages.untouched(release, revision, at, Instant::now())
         }
         Some(_) | None => {
-            context.sightings.forget(release);
+            context.ages.forget(release);
             types::Duration::ZERO
         }
     };

@@ -7,6 +7,7 @@
 mod act;
 mod adoption;
 mod aftermath;
+mod ages;
 mod board;
 mod census;
 mod definitions;
@@ -27,7 +28,6 @@ mod program;
 mod run;
 mod shutdown;
 mod sight;
-mod sightings;
 mod spoilt;
 mod verdicts;
 mod write;
@@ -65,13 +65,13 @@ use crate::{
     release::{Identity, Records, Snapshot, SpecDefaults, Tenancy, View},
     types::{ObjectKey, ReleaseKey},
 };
+use ages::Ages;
 use census::Census;
 use drift::Drifts;
 use inputs::InputsIndex;
 use judging::Judging;
 use leftovers::Clearing;
 use payloads::Payloads;
-use sightings::Sightings;
 
 /// The longest delay after passes that failed in a row.
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -124,7 +124,7 @@ pub struct Context {
     since: AtomicI64,
     inputs: InputsIndex,
     payloads: Payloads,
-    sightings: Sightings,
+    ages: Ages,
     judging: Judging,
     census: Census,
     clearing: Clearing,
@@ -314,7 +314,7 @@ impl Context {
         self.passed(key);
         if let Some(release) = release {
             self.payloads.give_up(release);
-            self.sightings.forget(release);
+            self.ages.forget(release);
             self.clearing.end(release);
             self.drifts.forget(release);
             self.live.forget(release);

@@ -113,7 +113,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         since: AtomicI64::new(started.as_millisecond()),
         inputs: super::inputs::InputsIndex::default(),
         payloads: super::payloads::Payloads::default(),
-        sightings: super::sightings::Sightings::default(),
+        ages: super::ages::Ages::default(),
         judging: super::judging::Judging::default(),
         census: super::census::Census::default(),
         clearing: super::leftovers::Clearing::default(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::types::{Duration, ReleaseKey};
 
-struct Sighting {
+struct Seen {
     revision: u32,
     /// Of the Secret.
     version: u64,
@@ -22,18 +22,18 @@ struct Sighting {
 
 /// The newest records of releases that somebody is at work on.
 #[derive(Default)]
-pub struct Sightings(Mutex<HashMap<ReleaseKey, Sighting>>);
+pub struct Ages(Mutex<HashMap<ReleaseKey, Seen>>);
 
-impl Sightings {
+impl Ages {
     /// How long a record has been seen at this version.
     pub fn untouched(&self, release: &ReleaseKey, revision: u32, version: u64, now: Instant) -> Duration {
-        let mut sightings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Sighting { revision, version, since: now };
-        let sighting = sightings.entry(release.clone()).or_insert_with(fresh);
-        if (sighting.revision, sighting.version) != (revision, version) {
-            *sighting = fresh();
+        let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Seen { revision, version, since: now };
+        let seen = ages.entry(release.clone()).or_insert_with(fresh);
+        if (seen.revision, seen.version) != (revision, version) {
+            *seen = fresh();
         }
-        Duration::at_most_a_year(now.saturating_duration_since(sighting.since))
+        Duration::at_most_a_year(now.saturating_duration_since(seen.since))
     }
 
     /// Nobody is at work on it any more.
@@ -50,14 +50,14 @@ mod tests {
     #[test]
     fn a_record_counts_as_untouched_from_when_it_was_first_seen_at_its_version() {
         let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
-        let (sightings, start) = (Sightings::default(), Instant::now());
+        let (ages, start) = (Ages::default(), Instant::now());
         let untouched = |revision, version, after| {
-            sightings.untouched(&release, revision, version, start + std::time::Duration::from_secs(after))
+            ages.untouched(&release, revision, version, start + std::time::Duration::from_secs(after))
         };
         let told = [untouched(2, 7, 0), untouched(2, 7, 60), untouched(2, 8, 61), untouched(2, 8, 71)];
         assert_eq!(told, [0, 60, 0, 10].map(Duration::from_secs));
         assert_eq!(untouched(3, 8, 80), Duration::ZERO);
-        sightings.forget(&release);
+        ages.forget(&release);
         assert_eq!(untouched(3, 8, 90), Duration::ZERO);
     }
 }
