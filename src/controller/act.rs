@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{
     Context, adoption,
     aftermath::{leaving, read_payload},
-    drift, gather, leftovers,
+    drift,
+    floor::Known,
+    gather, leftovers,
     operate::{Attempt, Brake, identity, operate},
     prepare,
     sight::Sight,
@@ -59,7 +61,7 @@ pub(super) async fn act(
         Action::Prepare => {
             if let Some(desired) = desired {
                 let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
-                look_up(context, key, object, (*desired, plan.memory.deployed.clone()), anew);
+                look_up(context, key, object, (*desired, plan.memory.deployed.clone()), (snapshot, anew));
             }
         }
         Action::Inspect { revision } => {
@@ -118,16 +120,18 @@ fn look_up(
     key: &ObjectKey,
     object: &HelmRelease,
     (desired, deployed): (Desired, Option<Deployed>),
-    anew: bool,
+    (snapshot, anew): (&Snapshot, bool),
 ) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
     }
+    let (records, owner) = (snapshot.records.is().cloned().unwrap_or_default(), snapshot.object.owner());
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let found = prepare::prepare(&context, &key, &desired, deployed.as_ref(), (&fingerprint, anew)).await;
+        let known = Known { deployed: deployed.as_ref(), records: &records, owner: &owner };
+        let found = prepare::prepare(&context, &key, &desired, Some(known), (&fingerprint, anew)).await;
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
         context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);

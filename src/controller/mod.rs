@@ -13,6 +13,7 @@ mod census;
 mod definitions;
 mod dependencies;
 mod drift;
+mod floor;
 mod gather;
 mod hooks;
 mod inputs;

@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use futures::{FutureExt as _, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
-use semver::Version;
 use serde_json::{Map, Value};
 
 use super::{
     Context,
     definitions::{self, UnusableError},
+    floor::{Floor, Known},
     inputs::Prepared,
     operate::identity,
 };
@@ -24,8 +24,8 @@ use crate::{
     api::{CrdsPolicy, ValuesKind},
     cluster::{ClusterError, Ref, Requests, ValuesData},
     release::{
-        Cause, ChartContent, Deployed, Desired, Identity, Inputs, InputsProblem, InputsProblemKind, Tenancy,
-        ValuesSource, merge, set_path,
+        Cause, ChartContent, Desired, Identity, Inputs, InputsProblem, InputsProblemKind, Tenancy, ValuesSource, merge,
+        set_path,
     },
     sources::{ChartRequest, CrdFile, Credentials, RepositoryUrl, SourceError, Sources, StoredChart},
     types::{ObjectKey, Redacted, ReleaseDigest},
@@ -97,7 +97,9 @@ enum PrepareError {
         "releaseVersion {request} has no match newer than {found} any more, and {deployed} is deployed: a range does \
          not go down by itself; name the older version to have it"
     )]
-    Older { request: String, found: String, deployed: Box<str> },
+    Older { request: String, found: String, deployed: String },
+    #[error("helm's record, which tells which version is deployed, cannot be read: {0}")]
+    Record(#[source] ClusterError),
     #[error("chart {0} is a library, which cannot be installed; name an application chart")]
     Library(Box<str>),
     #[error("{0}")]
@@ -115,6 +117,7 @@ impl PrepareError {
             Self::Definitions(UnusableError::Interrupted(_)) => (InputsProblemKind::Chart, true),
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
+            Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
             Self::Forbidden { .. } | Self::NotImpersonated { .. } => (InputsProblemKind::Forbidden, false),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
@@ -126,19 +129,19 @@ impl PrepareError {
     }
 }
 
-/// The inputs of a release as they are now; `deployed` is what was last judged good.
+/// The inputs of a release as they are now; a range does not go by itself below what is `known` to be deployed.
 pub(super) async fn prepare(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
-    deployed: Option<&Deployed>,
+    known: Option<Known<'_>>,
     (fingerprint, anew): (&str, bool),
 ) -> Result<Prepared, InputsProblem> {
     let read_at = context.clock.now();
     let sources = Sourced::new(context, key, desired).map_err(|error| error.problem())?;
     let values = values(&sources, desired).await.map_err(|error| error.problem())?;
     let chart = chart(context, &sources, desired, anew).await.map_err(|error| error.problem())?;
-    not_older(desired, &chart, deployed).map_err(|error| error.problem())?;
+    not_older(context, desired, &chart, known).await.map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let hex = chart.digest.hex();
     let mut parts = vec![
@@ -237,14 +240,20 @@ impl<'a> Sourced<'a> {
     }
 }
 
-fn not_older(desired: &Desired, found: &StoredChart, deployed: Option<&Deployed>) -> Result<(), PrepareError> {
-    let Some(deployed) = deployed.filter(|deployed| *deployed.chart == *found.name.as_str()) else { return Ok(()) };
-    let Ok(version) = Version::parse(&deployed.version) else { return Ok(()) };
-    if !desired.version.goes_down_by_itself(&found.version, &version, &deployed.app_version) {
+async fn not_older(
+    context: &Context,
+    desired: &Desired,
+    found: &StoredChart,
+    known: Option<Known<'_>>,
+) -> Result<(), PrepareError> {
+    let Some(known) = known.filter(|_| desired.version.is_moving()) else { return Ok(()) };
+    let floor = Floor::of(context, &desired.policy, known).await.map_err(PrepareError::Record)?;
+    let Some(deployed) = floor.and_then(|floor| floor.stops(&desired.version, found.name.as_str(), &found.version))
+    else {
         return Ok(());
-    }
+    };
     let (request, found) = (desired.version.to_string(), found.version.to_string());
-    Err(PrepareError::Older { request, found, deployed: deployed.version.clone() })
+    Err(PrepareError::Older { request, found, deployed: deployed.to_string() })
 }
 
 async fn values(sources: &Sourced<'_>, desired: &Desired) -> Result<Map<String, Value>, PrepareError> {

@@ -22,6 +22,7 @@ tests![
     repository_that_is_down_leaves_deployed_releases_alone,
     repository_that_is_down_when_a_run_needs_it_is_said_and_asked_ever_more_rarely,
     range_goes_up_by_itself_and_never_down,
+    range_does_not_go_down_where_status_is_lost,
     newest_match_that_is_bad_does_not_fall_through_to_an_older_one,
 ];
 
@@ -193,6 +194,36 @@ fn range_goes_up_by_itself_and_never_down(s: &Scenario<'_>) {
     s.declare("a", &spec);
     s.deployed("a", 3);
     assert_eq!(s.config("a", "version"), "1.0.0");
+}
+
+fn range_does_not_go_down_where_status_is_lost(s: &Scenario<'_>) {
+    let repository = repository();
+    repository.publish(&chart("1.5.0"));
+    let operator = s.operate();
+    let mut spec = from(&repository, "1.x");
+    spec["deletionPolicy"] = json!("Orphan");
+    s.declare("a", &spec);
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.delete("a");
+    s.gone("a");
+    s.helm(&["install", "theirs", &s.archive(&chart("1.5.0"))]);
+    // What an operator has seen of the repository goes with it.
+    assert!(operator.terminate().unwrap().success());
+    repository.remove("web", "1.5.0");
+    let _operator = s.operate();
+    s.declare("a", &spec);
+    spec["adopt"] = json!("ReleaseAndObjects");
+    s.declare("theirs", &spec);
+    for name in ["a", "theirs"] {
+        let message = s.refused(name, "ChartUnavailable");
+        assert!(message.contains("1.5.0 is deployed: a range does not go down by itself"), "{message}");
+        assert_eq!((&*s.story(name), &*s.config(name, "version")), ("1 deployed", "1.5.0"));
+    }
+    // Who names the older version has it.
+    spec["releaseVersion"] = json!("1.0.0");
+    s.declare("theirs", &spec);
+    s.deployed("theirs", 2);
 }
 
 fn newest_match_that_is_bad_does_not_fall_through_to_an_older_one(s: &Scenario<'_>) {

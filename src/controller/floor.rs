@@ -1,0 +1,110 @@
+//! Below which version a range does not take a release by itself.
+//!
+//! Status tells what was last judged good. Where status was lost, or the object was made anew, helm's record tells: a
+//! repository that has lost a version, or a mirror that is behind, would otherwise take the release down.
+
+use semver::Version;
+
+use super::Context;
+use crate::{
+    api::Adopt,
+    cluster::ClusterError,
+    helm,
+    release::{Deployed, OwnerId, Policy, RecordStatus, Records},
+    types::VersionRequest,
+};
+
+/// What is known of a release when its chart is looked up.
+pub(super) struct Known<'a> {
+    /// By status.
+    pub deployed: Option<&'a Deployed>,
+    pub records: &'a Records,
+    pub owner: &'a OwnerId,
+}
+
+impl Known<'_> {
+    /// The revision that tells what the release has: the newest that was judged good or taken over or, where somebody else's release
+    /// is to be adopted, what is deployed.
+    fn revision(&self, adopt: Adopt) -> Option<u32> {
+        if matches!(self.records.newest()?.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling) {
+            return None;
+        }
+        let good = || self.records.iter().rev().find(|record| record.is_verified() || record.is_adopted());
+        let found = match (self.records.belong_to(self.owner), adopt) {
+            (true, _) => good(),
+            (false, Adopt::Release | Adopt::ReleaseAndObjects) => self.records.deployed(),
+            (false, Adopt::Never) => None,
+        };
+        found.map(|record| record.revision)
+    }
+}
+
+/// The chart that a release has, as far as a range is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Floor {
+    chart: Box<str>,
+    version: Version,
+    app_version: Box<str>,
+}
+
+impl Floor {
+    fn new(chart: &str, version: &str, app_version: &str) -> Option<Self> {
+        let version = Version::parse(version).ok()?;
+        Some(Self { chart: chart.into(), version, app_version: app_version.into() })
+    }
+
+    /// What status tells, else what the record tells. `None` where every version may be installed.
+    pub(super) async fn of(context: &Context, policy: &Policy, known: Known<'_>) -> Result<Option<Self>, ClusterError> {
+        if let Some(deployed) = known.deployed {
+            return Ok(Self::new(&deployed.chart, &deployed.version, &deployed.app_version));
+        }
+        let Some(revision) = known.revision(policy.adopt) else { return Ok(None) };
+        let Some(record) = context.requests.read_record_data(&policy.key(), revision).await? else { return Ok(None) };
+        // One that cannot be read is the planner's concern.
+        let decoded = tokio::task::spawn_blocking(move || helm::decode(&record.bytes).ok()).await.ok().flatten();
+        Ok(decoded.and_then(|told| Self::new(&told.chart_name, &told.chart_version, &told.app_version)))
+    }
+
+    /// The version that stays deployed, if installing `found` would go down without anybody having asked for it.
+    pub(super) fn stops(self, request: &VersionRequest, chart: &str, found: &Version) -> Option<Version> {
+        let down = *self.chart == *chart && request.goes_down_by_itself(found, &self.version, &self.app_version);
+        down.then_some(self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::Record;
+
+    fn record(revision: u32, status: RecordStatus, (owner, good): (&OwnerId, bool)) -> Record {
+        Record {
+            revision,
+            status,
+            digest: None,
+            owner: Some(owner.clone()),
+            stamp: Some(revision),
+            verified: good.then_some(revision),
+            cleared: None,
+            adopted: None,
+            written: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_good_revision_tells_what_the_release_has() {
+        use RecordStatus::{Deployed, Failed, Superseded, Uninstalled};
+        let (ours, other) = (OwnerId::from_label("a"), OwnerId::from_label("b"));
+        let tells = |adopt, records: &[(RecordStatus, (&OwnerId, bool))]| {
+            let made = (1..).zip(records).map(|(revision, (status, of))| record(revision, *status, *of));
+            Known { deployed: None, records: &Records::new(made.collect()), owner: &ours }.revision(adopt)
+        };
+        let rolled_back = [(Superseded, (&ours, true)), (Failed, (&ours, false)), (Deployed, (&ours, true))];
+        assert_eq!(tells(Adopt::Never, &rolled_back), Some(3));
+        assert_eq!(tells(Adopt::Never, &rolled_back[..2]), Some(1), "what failed holds nobody back");
+        assert_eq!(tells(Adopt::Never, &[(Superseded, (&ours, true)), (Uninstalled, (&ours, true))]), None);
+        let of_another = [(Superseded, (&other, true)), (Deployed, (&other, false))];
+        assert_eq!([Adopt::Never, Adopt::Release].map(|adopt| tells(adopt, &of_another)), [None, Some(2)]);
+        assert_eq!(tells(Adopt::Release, &[]), None);
+    }
+}
