@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions of a chart: looked at with the inputs, put into effect before helm starts.
 
-use super::Context;
+use super::{Context, offload::offload};
 use crate::{
     api::CrdsPolicy,
     cluster::{ClusterError, Definition, DefinitionError, Differing, EstablishError, establish, read_definitions},
@@ -15,22 +15,13 @@ pub(super) enum UnusableError {
     Source(#[from] SourceError),
     #[error("chart {chart} is refused: {source}")]
     Refused { chart: Box<str>, source: DefinitionError },
-    #[error("the CustomResourceDefinitions of chart {0} were not read to the end")]
-    Interrupted(Box<str>),
 }
 
 /// The definitions that a chart brings.
 pub(super) async fn read(context: &Context, chart: &StoredChart) -> Result<Vec<Definition>, UnusableError> {
     let files = context.charts.crd_files(chart).await?;
-    // Some megabytes of YAML, which no pass should wait for.
-    let read = tokio::task::spawn_blocking(move || {
-        read_definitions(files.iter().map(|file| (file.path.as_str(), &*file.content)))
-    });
-    match read.await {
-        Ok(Ok(definitions)) => Ok(definitions),
-        Ok(Err(source)) => Err(UnusableError::Refused { chart: chart.name.as_str().into(), source }),
-        Err(_) => Err(UnusableError::Interrupted(chart.name.as_str().into())),
-    }
+    let read = offload(move || read_definitions(files.iter().map(|file| (file.path.as_str(), &*file.content)))).await;
+    read.map_err(|source| UnusableError::Refused { chart: chart.name.as_str().into(), source })
 }
 
 /// Puts the definitions of a chart into effect as the identity of its release. The names are of those that differ and

@@ -5,7 +5,7 @@
 
 use semver::Version;
 
-use super::Context;
+use super::{Context, offload::offload};
 use crate::{
     api::Adopt,
     cluster::ClusterError,
@@ -61,7 +61,7 @@ impl Floor {
         let Some(revision) = known.revision(policy.adopt) else { return Ok(None) };
         let Some(record) = context.requests.read_record_data(&policy.key(), revision).await? else { return Ok(None) };
         // One that cannot be read is the planner's concern.
-        let decoded = tokio::task::spawn_blocking(move || helm::decode(&record.bytes).ok()).await.ok().flatten();
+        let decoded = offload(move || helm::decode(&record.bytes).ok()).await;
         Ok(decoded.and_then(|told| Self::new(&told.chart_name, &told.chart_version, &told.app_version)))
     }
 

@@ -20,6 +20,7 @@ mod inputs;
 mod judging;
 mod leftovers;
 mod look;
+mod offload;
 mod operate;
 mod order;
 mod pass;

@@ -114,7 +114,6 @@ impl PrepareError {
             Self::Source(error) | Self::Definitions(UnusableError::Source(error)) => {
                 (InputsProblemKind::Chart, error.is_transient())
             }
-            Self::Definitions(UnusableError::Interrupted(_)) => (InputsProblemKind::Chart, true),
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
             Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
