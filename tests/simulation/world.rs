@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     behaviours::{Loss, Write},
@@ -161,6 +162,8 @@ pub struct State {
     pub disturbed: bool,
     /// The next write of helm's that goes wrong, where a story says so.
     pub broken: Option<(Write, Loss)>,
+    /// The helm process that was started last, for stories in which there is but one.
+    pub latest: Latest,
     /// A namespace that is not there, or takes nothing new; elsewhere there are all that anybody asks for.
     pub no_namespace: Option<NoNamespace>,
     pub requests: Rng,
@@ -177,6 +180,15 @@ pub struct State {
     trace: String,
     digest: u64,
     keep_trace: bool,
+}
+
+/// What is to be known of a helm process from outside.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// It has read its chart, and has written nothing yet.
+    pub loaded: bool,
+    /// Somebody who is not the operator sends it SIGTERM.
+    pub struck: CancellationToken,
 }
 
 /// The world of one seed.
@@ -197,6 +209,7 @@ impl World {
             operator: 0,
             disturbed: true,
             broken: None,
+            latest: Latest::default(),
             no_namespace: None,
             requests: Rng::new(seed, 2),
             helm: Rng::new(seed, 3),
