@@ -76,13 +76,12 @@ impl Phase {
     pub(crate) fn all(journey: Journey, run: Run) -> &'static [Self] {
         use Phase::{Applied, BeforeRecord, Hook, HookAfter, Pending, Superseded, Written};
         match (journey, run) {
-            (Journey::Install, _) => &[BeforeRecord, Pending, Hook, HookAfter, Applied, Written],
+            (Journey::Install | Journey::Uninstall, _) => &[BeforeRecord, Pending, Hook, HookAfter, Applied, Written],
             // With hooks helm waits for objects that never become ready, and comes to none after them.
             (Journey::FailingUpgrade, Run::Change) => &[BeforeRecord, Pending, Hook, Applied, Superseded, Written],
             (Journey::Upgrade | Journey::FailingUpgrade | Journey::Values, _) => {
                 &[BeforeRecord, Pending, Hook, HookAfter, Applied, Superseded, Written]
             }
-            (Journey::Uninstall, _) => &[BeforeRecord, Pending, Hook, HookAfter, Applied, Written],
         }
     }
 
