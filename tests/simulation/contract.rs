@@ -122,7 +122,7 @@ impl Simulated {
         let removes = newest.is_some_and(|newest| newest.status == "uninstalling");
         // Nothing of it is there that does not go.
         let is_there = |object: &Value| object["metadata"]["deletionTimestamp"].is_null();
-        let removed =
+        let all_goes =
             || !self.world.get(Kind::ConfigMap, &self.name_of(Part::Page)).is_some_and(|page| is_there(&page));
         match moment {
             Moment::Before => self.world.lock().latest.loaded,
@@ -130,8 +130,8 @@ impl Simulated {
             Moment::Hook => newest.is_some_and(|newest| {
                 (begun && newest.hook == Some(Phase::Running)) || newest.test == Some(Phase::Running)
             }),
-            Moment::Last if removes => records.len() == 1 && removed(),
-            Moment::Waiting if removes => removed(),
+            Moment::Last if removes => records.len() == 1 && all_goes(),
+            Moment::Waiting if removes => all_goes(),
             Moment::Waiting => {
                 let object = self.world.get(Kind::Deployment, &self.name());
                 let there = object.map(|object| object["spec"]["template"]["version"].clone());

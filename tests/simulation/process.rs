@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     behaviours::{Loss, Write},
     records::Record,
-    world::{Latest, Name, NoNamespace, World},
+    world::{Name, NoNamespace, World},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,15 @@ pub enum Cut {
 
 pub fn error<T>(text: impl Into<String>) -> Result<T, Cut> {
     Err(Cut::Error { text: text.into(), silent: false })
+}
+
+/// What is to be known of a helm process from outside.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// It has read its chart, and has written nothing yet.
+    pub loaded: bool,
+    /// Somebody who is not the operator sends it SIGTERM.
+    pub struck: CancellationToken,
 }
 
 pub struct Process {

@@ -13,10 +13,10 @@ use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     behaviours::{Loss, Write},
+    process::Latest,
     records::Record,
     rng::Rng,
     said::Said,
@@ -180,15 +180,6 @@ pub struct State {
     trace: String,
     digest: u64,
     keep_trace: bool,
-}
-
-/// What is to be known of a helm process from outside.
-#[derive(Debug, Default)]
-pub struct Latest {
-    /// It has read its chart, and has written nothing yet.
-    pub loaded: bool,
-    /// Somebody who is not the operator sends it SIGTERM.
-    pub struck: CancellationToken,
 }
 
 /// The world of one seed.
