@@ -1,12 +1,14 @@
 //! What is left where a run is cut off, as the operator, the clock and the kernel do it.
 
 use super::{
-    Act::{Cut, Mark, Run, Tells, There, Unlock},
+    Act::{Cut, Happens, Mark, Run, Tells, There, Unlock},
     Ask::{Install, Replace, Rollback, Test, Uninstall, Upgrade, With},
-    Flavour::{HookHangs, Invalid, NeverReady, One, TestHangs, Three, Two},
-    Halt::{Gently, Now},
+    Deed::Pins,
+    Flavour::{HookHangs, Invalid, NeverReady, One, TestHangs, Three, Two, WayBackFails},
+    Halt::{BySomebody, Gently, Now},
     How::{CutShort, Hurried, Waiting},
     Moment::{Before, Begun, Hook, Last, Waiting as AtObjects},
+    Part::Page,
     Story,
 };
 
@@ -221,6 +223,9 @@ pub(super) const STORIES: &[Story] = &[
             Mark(1),
             Run(With(CutShort, &Test), "timed out, Running", "1 deployed s1 v1"),
             Run(With(Hurried, &Test), "failed Hook, Failed", "1 deployed s1 v1"),
+            Cut(Test, Hook, Now, "cancelled, Running", "1 deployed s1 v1"),
+            Cut(Test, Hook, Gently, "cancelled, Running", "1 deployed s1 v1"),
+            Cut(Test, Hook, BySomebody, "killed, Running", "1 deployed s1 v1"),
             Run(Upgrade(One), "succeeded", "1 superseded s1 v1, 2 deployed s2 v1"),
         ],
     },
@@ -234,6 +239,75 @@ pub(super) const STORIES: &[Story] = &[
             // helm compares with what is newest.
             Run(Rollback(1), "succeeded", "1 superseded s1, 2 superseded s2, 3 failed s1, 4 deployed s1"),
             There("Page 1.0.0, Extra 1.1.0"),
+        ],
+    },
+    Story {
+        name: "installs_and_upgrades_told_to_end_before_their_record_write_it_first",
+        acts: &[
+            Cut(Install(One), Before, Gently, "cancelled", "1 failed s1"),
+            Run(Replace(One), "succeeded", "1 failed s1, 2 deployed s2"),
+            Cut(Upgrade(Two), Before, Gently, "cancelled", "1 failed s1, 2 deployed s2, 3 failed s3"),
+        ],
+    },
+    Story {
+        name: "installs_cut_off_while_they_wait_for_objects_leave_what_they_leave_elsewhere",
+        acts: &[
+            Cut(Install(NeverReady), AtObjects, Gently, "cancelled", "1 failed s1"),
+            Cut(Replace(NeverReady), AtObjects, Now, "cancelled", "1 failed s1, 2 pending-install s2"),
+        ],
+    },
+    Story {
+        name: "installs_told_to_end_in_their_last_write_fail_and_upgrades_succeed",
+        acts: &[
+            Cut(Install(One), Last, Now, "cancelled", "1 pending-install s1"),
+            Unlock(1),
+            Cut(Replace(One), Last, Gently, "cancelled", "1 failed s1, 2 failed s2"),
+            Run(Replace(One), "succeeded", "1 failed s1, 2 failed s2, 3 deployed s3"),
+            Cut(Upgrade(Two), Last, Gently, "succeeded", "1 failed s1, 2 failed s2, 3 superseded s3, 4 deployed s4"),
+        ],
+    },
+    Story {
+        name: "rollbacks_that_somebody_ends_leave_what_they_leave_where_they_are_killed",
+        acts: &[
+            Run(Install(WayBackFails), "succeeded", "1 deployed s1"),
+            Run(Upgrade(One), "succeeded", "1 superseded s1, 2 deployed s2"),
+            Cut(Rollback(1), Before, BySomebody, "killed", "1 superseded s1, 2 deployed s2"),
+            Cut(Rollback(1), Before, Now, "cancelled", "1 superseded s1, 2 deployed s2"),
+            Cut(Rollback(1), Hook, Now, "cancelled", "1 superseded s1, 2 deployed s2, 3 pending-rollback s1"),
+            Unlock(3),
+            Cut(
+                Rollback(2),
+                Last,
+                BySomebody,
+                "killed",
+                "1 superseded s1, 2 superseded s2, 3 failed s1, 4 pending-rollback s2",
+            ),
+        ],
+    },
+    Story {
+        name: "rollbacks_that_somebody_ends_in_a_hook_stay_pending_and_can_be_removed",
+        acts: &[
+            Run(Install(WayBackFails), "succeeded", "1 deployed s1"),
+            Cut(Rollback(1), Begun, BySomebody, "killed", "1 deployed s1, 2 pending-rollback s1"),
+            Cut(Rollback(1), Hook, BySomebody, "killed", "1 deployed s1, 2 pending-rollback s1, 3 pending-rollback s1"),
+            Cut(Uninstall, Before, Now, "cancelled", "1 deployed s1, 2 pending-rollback s1, 3 pending-rollback s1"),
+            Cut(Uninstall, Before, BySomebody, "killed", "1 deployed s1, 2 pending-rollback s1, 3 pending-rollback s1"),
+            Cut(Uninstall, Hook, BySomebody, "killed", "1 deployed s1, 2 pending-rollback s1, 3 uninstalling s1"),
+            Cut(Uninstall, Hook, Now, "cancelled", "1 deployed s1, 2 pending-rollback s1, 3 uninstalling s1"),
+        ],
+    },
+    Story {
+        name: "removals_cut_off_with_their_objects_going_leave_the_record_until_they_are_made_again",
+        acts: &[
+            Run(Install(One), "succeeded", "1 deployed s1"),
+            Happens(Pins(Page)),
+            Cut(Uninstall, Begun, BySomebody, "killed", "1 uninstalling s1"),
+            Cut(With(Waiting, &Uninstall), AtObjects, BySomebody, "killed", "1 uninstalling s1"),
+            Cut(With(Waiting, &Uninstall), AtObjects, Now, "cancelled", "1 uninstalling s1"),
+            There("Page 1.0.0 going"),
+            Cut(Uninstall, Last, Now, "cancelled", "1 uninstalling s1"),
+            Cut(Uninstall, Last, BySomebody, "killed", "1 uninstalling s1"),
+            Run(Uninstall, "succeeded", ""),
         ],
     },
 ];

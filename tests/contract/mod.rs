@@ -231,25 +231,27 @@ pub(crate) enum Deed {
 /// Where a run is when it is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// Before its record is there.
+    /// Before its record is there, or is said to be in removal.
     Before,
     /// Its record is there, or is said to be in removal, and no object was touched.
     Begun,
-    /// In a hook.
+    /// In a hook or a test.
     Hook,
-    /// Waiting for objects.
+    /// Waiting for objects to become ready, or to go.
     Waiting,
-    /// The revision before is superseded and its own is not deployed yet.
+    /// The revision before is superseded and its own is not deployed yet, or objects are deleted and its own is there.
     Last,
 }
 
-/// How it is cut off: as the operator can.
+/// How it is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Halt {
-    /// SIGTERM where helm has a handler for it; otherwise nothing.
+    /// SIGTERM where helm has a handler for it or needs none; otherwise nothing.
     Gently,
     /// SIGKILL.
     Now,
+    /// SIGTERM by somebody else than the operator, whatever helm does: to a run that has no handler for it.
+    BySomebody,
 }
 
 /// One step of a story, with what is seen after it.
@@ -305,6 +307,8 @@ pub(crate) trait Ground {
     fn at(&self, moment: Moment, halt: Halt, revision: u32, flavour: Option<Flavour>) -> LocalBoxFuture<'_, ()>;
     /// The next run, which makes or removes `revision`, has that write go wrong. To be called before the run.
     fn breaks(&self, write: Write, loss: Loss, revision: u32);
+    /// Somebody sends SIGTERM to the run.
+    fn signals(&self);
     /// Lets go of what was held or broken.
     fn release_all(&self);
     /// A person runs helm to its end.

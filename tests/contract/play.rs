@@ -160,6 +160,7 @@ async fn run(ground: &impl Ground, ask: Ask, trouble: Trouble) -> String {
                 match halt {
                     Halt::Gently => stop.gently.cancel(),
                     Halt::Now => stop.now.cancel(),
+                    Halt::BySomebody => ground.signals(),
                 }
                 run.await
             }

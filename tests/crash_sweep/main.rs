@@ -14,9 +14,10 @@ mod scenario;
 mod stage;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ground::Ground;
@@ -38,6 +39,8 @@ struct Tally {
     failed: AtomicUsize,
     not_reached: AtomicUsize,
     extra: AtomicUsize,
+    /// How often the operator was killed at a write that the undisturbed journey makes, too.
+    killed: Mutex<BTreeMap<Journey, u64>>,
 }
 
 fn main() -> ExitCode {
@@ -89,8 +92,21 @@ fn run(sweep: &Sweep, orders: &Orders, tally: &Tally) {
         let _ = play(sweep, task, tally);
     });
     if orders.point.is_none() {
+        orders.journeys.iter().for_each(|&journey| is_swept(sweep, journey, tally));
         side_by_side(orders.side_by_side, &orders.journeys, |&journey| go_on(sweep, journey, tally));
     }
+}
+
+/// A sweep that came to few of its points shows nothing: each journey has both sides of the writes that every course
+/// of it makes.
+fn is_swept(sweep: &Sweep, journey: Journey, tally: &Tally) {
+    let Ok(reference) = sweep.reference(journey, Hooks::Absent) else { return };
+    let killed = lock(&tally.killed).get(&journey).copied().unwrap_or_default();
+    let (all, least) = (2 * reference.writes.len(), 2 * reference.certain_writes());
+    let short = killed < least;
+    let end = if short { "FAILED" } else { "ok" };
+    println!("{}: killed at {killed} of {all} sides of writes, at least {least}: {end}", journey.name());
+    tally.failed.fetch_add(usize::from(short), Ordering::SeqCst);
 }
 
 /// The writes after the last one of the undisturbed journey, as far as there are more in some other.
@@ -125,6 +141,9 @@ fn play(sweep: &Sweep, task: &Task, tally: &Tally) -> bool {
     match passed {
         Ok(passed) => {
             tally.extra.fetch_add(passed.extra as usize, Ordering::SeqCst);
+            if let (Point::Write { .. }, Some(_)) = (task.point, &passed.caught) {
+                *lock(&tally.killed).entry(task.journey).or_default() += 1;
+            }
             let tallied = if passed.caught.is_some() { &tally.points } else { &tally.not_reached };
             tallied.fetch_add(1, Ordering::SeqCst);
             let caught = passed.caught.as_deref().unwrap_or("over before");
@@ -143,7 +162,7 @@ fn play(sweep: &Sweep, task: &Task, tally: &Tally) -> bool {
 /// Does the work for each, some at a time.
 fn side_by_side<T: Sync>(count: usize, all: &[T], work: impl Fn(&T) + Sync) {
     let next = Mutex::new(all.iter());
-    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let take = || lock(&next).next();
     std::thread::scope(|scope| {
         for _ in 0..count {
             scope.spawn(|| {
@@ -153,4 +172,9 @@ fn side_by_side<T: Sync>(count: usize, all: &[T], work: impl Fn(&T) + Sync) {
             });
         }
     });
+}
+
+/// A point that panics is told as failed, and the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

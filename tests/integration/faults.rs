@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 pub(crate) mod hang;
 pub(crate) mod helm;
+pub(crate) mod intents;
 pub(crate) mod lists;
 
 use answers::{broken_off, conflict, error, expired_event, overload, page, status, too_late};
@@ -105,12 +106,13 @@ fn bad_answers_to_the_operator(s: &Scenario<'_>, operator: &Operator) {
         s.deployed(name, 1);
         s.marked(name, 1);
     }
+    let mut late = Vec::new();
     for (name, rules) in &rules {
         for (what, rule) in rules {
             assert!(rule.hits() > 0, "{name}: {what} was never disturbed");
         }
         assert_eq!(s.story(name), "1 deployed", "{name}");
-        disturb(s, name, &too_late(), 1);
+        late.push((*name, disturb(s, name, &too_late(), 1)));
         s.declare(name, &spec(name, "1.1.0"));
     }
     for (name, _, _) in &storms {
@@ -118,6 +120,12 @@ fn bad_answers_to_the_operator(s: &Scenario<'_>, operator: &Operator) {
         s.marked(name, 2);
         assert_eq!(s.story(name), "1 superseded, 2 deployed", "{name}");
         assert_eq!(s.config(name, "version"), "1.1.0");
+    }
+    for (name, rules) in &late {
+        // The finalizer is there since the first version.
+        for (what, rule) in rules.iter().filter(|(what, _)| *what != "the finalizer") {
+            assert_eq!(rule.hits(), 1, "{name}: {what} was never answered too late");
+        }
     }
     assert_eq!(s.story("calm"), "1 deployed");
     assert!(operator.children().len() <= 1, "nothing but what hangs is left");

@@ -89,6 +89,7 @@ fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         ("faults", faults::lists::TESTS),
         ("faults", faults::TESTS),
         ("faults", faults::helm::TESTS),
+        ("faults", faults::intents::TESTS),
         ("crowd", crowd::TESTS),
         ("install", install::TESTS),
         ("upgrade", upgrade::TESTS),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sandbox::proxy::{Action, Gate, RequestInfo, Rule, Verb};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faults::answers::json_type;
 use crate::scenario::{Scenario, chart, web};
@@ -17,6 +17,7 @@ tests![
     rollback_by_hand_behind_a_frozen_view_is_respected,
     object_made_anew_behind_a_frozen_view_is_installed_once,
     view_of_the_past_at_the_start_leads_to_no_downgrade_and_no_removal,
+    records_of_the_past_at_the_start_lead_to_no_second_rollback_and_no_removal,
     frozen_view_of_objects_passes_no_bad_version,
     frozen_view_of_many_objects_passes_no_bad_version,
 ];
@@ -38,24 +39,24 @@ spec:
 {{- end }}
 ";
 
-/// Starts an operator whose watches can be frozen: all of them, or those of one resource.
+/// Starts an operator whose watches of these resources can be frozen.
 #[track_caller]
-fn operate_behind(s: &Scenario<'_>, resource: Option<&'static str>) -> (Operator, Gate) {
+fn operate_behind(s: &Scenario<'_>, is_frozen: fn(&str) -> bool) -> (Operator, Gate) {
     let gate = Gate::default();
     let is_it = move |info: &RequestInfo| {
         let own = info.verb == Verb::Watch && !info.user_agent.starts_with("Helm/");
-        own && info.resource != "leases" && resource.is_none_or(|resource| info.resource == resource)
+        own && info.resource != "leases" && is_frozen(&info.resource)
     };
     s.proxy.rule(Rule::new(is_it, Action::GateWatch(gate.clone())));
     (s.operate(), gate)
 }
 
-fn spec(version: &str, outcome: &str) -> serde_json::Value {
+fn spec(version: &str, outcome: &str) -> Value {
     web(version, json!({ "timeout": "8s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
 }
 
 fn frozen_views_during_an_upgrade_lead_to_one_upgrade(s: &Scenario<'_>) {
-    let (operator, gate) = operate_behind(s, Some("secrets"));
+    let (operator, gate) = operate_behind(s, |resource| resource == "secrets");
     s.declare("a", &spec("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
@@ -75,7 +76,7 @@ fn frozen_views_during_an_upgrade_lead_to_one_upgrade(s: &Scenario<'_>) {
 }
 
 fn frozen_views_during_a_failed_upgrade_lead_to_one_rollback(s: &Scenario<'_>) {
-    let (operator, gate) = operate_behind(s, Some("secrets"));
+    let (operator, gate) = operate_behind(s, |resource| resource == "secrets");
     s.declare("a", &spec("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
@@ -93,7 +94,7 @@ fn frozen_views_during_a_failed_upgrade_lead_to_one_rollback(s: &Scenario<'_>) {
 }
 
 fn rollback_by_hand_behind_a_frozen_view_is_respected(s: &Scenario<'_>) {
-    let (operator, gate) = operate_behind(s, None);
+    let (operator, gate) = operate_behind(s, |resource| resource != "helmreleases");
     s.declare("a", &spec("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
@@ -102,9 +103,20 @@ fn rollback_by_hand_behind_a_frozen_view_is_respected(s: &Scenario<'_>) {
     s.marked("a", 2);
     s.touch(&operator, "a");
     gate.close();
+    let runs = operator.metric("helm_processes_started_total", "");
     s.helm(&["rollback", "a", "1"]);
-    // A newer spec that is equal in effect, and a look that is asked for: neither is seen, and nothing is undone.
+    // Passes over what is behind: for a newer spec that is equal in effect, and for a look that is asked for.
+    s.declare("a", &spec("1.1.x", "ready"));
+    s.until("a", "the newer spec is looked at", |object| {
+        object.status.as_ref().map(|status| status.observed_generation) == object.metadata.generation
+    });
     s.annotate("a", "helmrelease.dev/reconcile");
+    s.touch(&operator, "a");
+    s.eventually("nothing is at work", || {
+        let waiting = operator.metric("board_queued", "") + operator.metric("board_running", "");
+        (waiting < 1.0).then_some(())
+    });
+    assert!(operator.metric("helm_processes_started_total", "") <= runs, "helm was run behind the frozen view");
     assert_eq!(s.story("a"), "1 superseded, 2 superseded, 3 deployed");
     gate.open();
     s.refused("a", "RolledBackByUser");
@@ -114,7 +126,7 @@ fn rollback_by_hand_behind_a_frozen_view_is_respected(s: &Scenario<'_>) {
 }
 
 fn object_made_anew_behind_a_frozen_view_is_installed_once(s: &Scenario<'_>) {
-    let (operator, gate) = operate_behind(s, Some("helmreleases"));
+    let (operator, gate) = operate_behind(s, |resource| resource == "helmreleases");
     s.declare("a", &web("1.0.0", json!({ "deletionPolicy": "Orphan" })));
     s.deployed("a", 1);
     s.marked("a", 1);
@@ -140,7 +152,7 @@ fn object_made_anew_behind_a_frozen_view_is_installed_once(s: &Scenario<'_>) {
 }
 
 fn frozen_view_of_objects_passes_no_bad_version(s: &Scenario<'_>) {
-    let (_operator, gate) = operate_behind(s, Some("deployments"));
+    let (_operator, gate) = operate_behind(s, |resource| resource == "deployments");
     s.declare("a", &spec("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
@@ -158,7 +170,7 @@ fn frozen_view_of_many_objects_passes_no_bad_version(s: &Scenario<'_>) {
     for version in ["4.0.0", "4.1.0"] {
         s.repository.publish(&chart(version).file("templates/all.yaml", SMALL));
     }
-    let (_operator, gate) = operate_behind(s, Some("deployments"));
+    let (_operator, gate) = operate_behind(s, |resource| resource == "deployments");
     s.declare("a", &spec("4.0.0", "ready"));
     let status = s.deployed("a", 1).status.unwrap();
     s.marked("a", 1);
@@ -259,6 +271,77 @@ fn view_of_the_past_at_the_start_leads_to_no_downgrade_and_no_removal(s: &Scenar
     operator.wait_until_ready().unwrap();
     for name in ["older", "leaving"] {
         s.ready(name);
+        s.touch(&operator, name);
+    }
+    untouched();
+}
+
+/// The list of helm's records as it is now, as the watch of them asks for it.
+#[track_caller]
+fn records_of_now(s: &Scenario<'_>) -> Action {
+    let path = format!("/api/v1/namespaces/{}/secrets?labelSelector=owner%3Dhelm", s.namespace);
+    let mut list = s.land.sandbox.get(&path).unwrap().unwrap();
+    let of_one = |secret: &mut Value| {
+        let metadata = secret["metadata"].take();
+        json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata })
+    };
+    let items: Vec<_> = list["items"].as_array_mut().unwrap().iter_mut().map(of_one).collect();
+    let list = json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+        "metadata": list["metadata"], "items": items });
+    Action::Reply { status: 200, headers: json_type(), body: list.to_string().into() }
+}
+
+fn records_of_the_past_at_the_start_lead_to_no_second_rollback_and_no_removal(s: &Scenario<'_>) {
+    let operator = s.operate();
+    let names = ["failing", "by-hand"];
+    for name in names {
+        s.declare(name, &spec("1.0.0", "ready"));
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    }
+    s.declare("by-hand", &spec("1.1.0", "ready"));
+    s.deployed("by-hand", 2);
+    s.marked("by-hand", 2);
+    s.declare("failing", &spec("1.1.0", "never-ready"));
+    s.eventually("helm has upgraded", || (s.story("failing") == "1 superseded, 2 deployed").then_some(()));
+    // The past: what is deployed has yet to be rolled back.
+    let past = records_of_now(s);
+    s.helm(&["rollback", "by-hand", "1"]);
+    s.refused("by-hand", "RolledBackByUser");
+    s.refused("failing", "RolledBack");
+    s.marked("failing", 3);
+    assert!(operator.terminate().unwrap().success());
+    let helm = s.proxy.counts(|key| key.user_agent.starts_with("Helm/"));
+
+    let own = |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "secrets";
+    let of_all = |info: &RequestInfo| info.query.contains("owner%3Dhelm") && !info.query.contains("name%3D");
+    let is_list = move |info: &RequestInfo| own(info) && info.verb == Verb::List && of_all(info);
+    let listed = s.proxy.rule(Rule::new(is_list, past).times(1));
+    let gate = Gate::default();
+    gate.close();
+    let is_watch = move |info: &RequestInfo| own(info) && info.verb == Verb::Watch && of_all(info);
+    s.proxy.rule(Rule::new(is_watch, Action::GateWatch(gate.clone())));
+    let operator = s.operate();
+    assert_eq!(listed.hits(), 1);
+    for name in names {
+        s.touch(&operator, name);
+    }
+    // Each operation begins with a look at what is there.
+    s.eventually("a second rollback is begun, and given up without helm", || {
+        let labels = "kind=\"Rollback\",result=\"not_started\"";
+        (operator.metric("operations_total", labels) >= 1.0).then_some(())
+    });
+    let untouched = || {
+        assert_eq!(s.proxy.counts(|key| key.user_agent.starts_with("Helm/")), helm, "helm is run");
+        for name in names {
+            assert_eq!(s.story(name), "1 superseded, 2 superseded, 3 deployed", "{name}");
+        }
+    };
+    untouched();
+    gate.open();
+    s.refused("by-hand", "RolledBackByUser");
+    s.refused("failing", "RolledBack");
+    for name in names {
         s.touch(&operator, name);
     }
     untouched();

@@ -17,18 +17,21 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 use rustix::process::Signal;
-use sandbox::proxy::{Action, Rule, RuleHandle, Verb};
+use sandbox::proxy::{Action, RequestInfo, Rule, RuleHandle, Verb};
 use serde_json::json;
 
 use ground::Ground;
-use replica::{Replica, delete_lease};
+use replica::{Replica, delete_lease, holder};
 use scenario::{Scenario, Test, play, remember_panics, web};
+use stage::process::parent_of;
 use stage::status::is_ready;
 
 /// The longest that a crash of the leader may stay without consequence.
 const TAKEOVER_AFTER_CRASH: Duration = Duration::from_secs(20);
 /// The same for a leader that was told to end.
 const TAKEOVER_IN_ORDER: Duration = Duration::from_secs(10);
+/// The kernel ends helm with its operator; a machine under load may take a moment.
+const ENDS_WITH_ITS_OPERATOR: Duration = Duration::from_secs(2);
 /// Releases that are upgraded while the leader dies.
 const RELEASES: usize = 6;
 /// Requests for the lease by leader and standby together, in a minute.
@@ -38,8 +41,10 @@ const STORIES: &[(&str, Test)] = &[
     ("leader_killed_in_the_middle_of_upgrades_is_followed_by_the_standby", killed),
     ("leader_told_to_end_is_followed_at_once_and_a_deleted_lease_comes_back", told_to_end),
     ("leader_that_was_stopped_for_long_ends_without_writing", stopped),
+    ("helm_of_a_leader_that_cannot_renew_has_ended_before_the_standby_leads", cut_off),
     ("upgrade_is_finished_within_the_drain_time", drained),
     ("upgrade_that_outlasts_the_drain_time_is_recovered_by_the_next_start", cut_short),
+    ("helm_that_outlasts_the_drain_time_of_a_leader_has_ended_before_the_standby_leads", cut_short_as_leader),
 ];
 
 fn main() -> ExitCode {
@@ -101,12 +106,30 @@ fn any_pending(s: &Scenario<'_>) -> bool {
     records(s).iter().any(|record| record.contains("pending"))
 }
 
-/// Makes helm's next write of a Deployment go wrong in that way.
-fn on_next_deployment(s: &Scenario<'_>, action: Action) -> RuleHandle {
-    let is_it = |info: &sandbox::proxy::RequestInfo| {
-        info.user_agent.starts_with("Helm/") && info.is_write() && info.resource == "deployments"
+/// Makes helm's next write of the Deployment of a release go wrong in that way.
+fn on_next_deployment(s: &Scenario<'_>, release: &'static str, action: Action) -> RuleHandle {
+    let is_it = move |info: &RequestInfo| {
+        let named = info.resource == "deployments" && info.name.as_deref() == Some(release);
+        info.user_agent.starts_with("Helm/") && info.is_write() && named
     };
     s.proxy.rule(Rule::new(is_it, action).times(1))
+}
+
+/// Waits until another operator holds the lease, and looks all the way that these processes of helm have ended before
+/// it does, and that the two never have one each.
+#[track_caller]
+fn takes_over_after(s: &Scenario<'_>, helm: &[u32], from: &Replica, to: &Replica) {
+    let (leader, any) = (holder(s), |helm: &[u32]| helm.iter().any(|pid| parent_of(*pid).is_some()));
+    assert!(any(helm), "helm is there until then");
+    s.eventually("the standby leads", || {
+        // In this order: whoever has ended when the lease is looked at had ended before.
+        let (changed, lives) = (holder(s) != leader, any(helm));
+        assert!(!(changed && lives), "the lease has left an operator whose helm goes on");
+        let both = [from.operator.children(), to.operator.children()];
+        assert!(both.iter().any(Vec::is_empty), "helm runs for both: {both:?}");
+        to.leads(s).then_some(())
+    });
+    assert!(!any(helm));
 }
 
 fn killed(s: &Scenario<'_>) {
@@ -122,9 +145,14 @@ fn killed(s: &Scenario<'_>) {
     for name in &names {
         declare(s, name, "1.1.0");
     }
-    s.eventually("an upgrade is under way", || any_pending(s).then_some(()));
+    let helm = s.eventually("an upgrade is under way", || {
+        let helm = leader.operator.children();
+        (any_pending(s) && !helm.is_empty()).then_some(helm)
+    });
     let killed = Instant::now();
     drop(leader);
+    s.eventually("helm has ended with its operator", || helm.iter().all(|pid| parent_of(*pid).is_none()).then_some(()));
+    assert!(killed.elapsed() < ENDS_WITH_ITS_OPERATOR, "{:?}", killed.elapsed());
     let took = takeover(s, &standby, killed);
     println!("takeover after a kill: {:.1} s", took.as_secs_f32());
     assert!(took <= TAKEOVER_AFTER_CRASH, "{took:?}");
@@ -186,11 +214,71 @@ fn stopped(s: &Scenario<'_>) {
     assert_eq!(records(s).len(), 2, "one upgrade, by one operator: {:?}", records(s));
 }
 
+/// Makes a leader's helm hang in an upgrade, which ends when it is told to, and in a rollback, which only a kill ends;
+/// the processes.
+#[track_caller]
+fn two_that_hang(s: &Scenario<'_>, leader: &Replica) -> Vec<u32> {
+    let spec = |version, outcome: &str| {
+        web(version, json!({ "timeout": "5s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+    };
+    for name in ["upgraded", "rolled-back"] {
+        s.declare(name, &spec("1.0.0", "ready"));
+    }
+    for name in ["upgraded", "rolled-back"] {
+        deployed(s, name, "1.0.0");
+        s.marked(name, 1);
+    }
+    s.declare("rolled-back", &spec("1.1.0", "never-ready"));
+    s.eventually("helm has upgraded", || (s.story("rolled-back") == "1 superseded, 2 deployed").then_some(()));
+    let back = on_next_deployment(s, "rolled-back", Action::Hang);
+    s.eventually("the rollback hangs", || (back.hits() == 1).then_some(()));
+    let forth = on_next_deployment(s, "upgraded", Action::Hang);
+    declare(s, "upgraded", "1.1.0");
+    s.eventually("the upgrade hangs", || (forth.hits() == 1).then_some(()));
+    let helm = leader.operator.children();
+    assert_eq!(helm.len(), 2, "helm runs for both releases");
+    helm
+}
+
+/// Both come to their ends with the next leader.
+#[track_caller]
+fn both_get_there(s: &Scenario<'_>) {
+    deployed(s, "upgraded", "1.1.0");
+    s.refused("rolled-back", "RolledBack");
+    assert_eq!(s.config("rolled-back", "version"), "1.0.0");
+    assert!(!records(s).iter().any(|record| record.starts_with("upgraded") && record.contains("pending")));
+    assert!(s.story("rolled-back").ends_with("deployed"), "{}", s.story("rolled-back"));
+}
+
+fn cut_off(s: &Scenario<'_>) {
+    let (mut leader, standby) = pair(s);
+    let helm = two_that_hang(s, &leader);
+    let agent = leader.agent.clone();
+    let is_its = move |info: &RequestInfo| info.resource == "leases" && info.user_agent.ends_with(&agent);
+    let unanswered = s.proxy.rule(Rule::new(is_its, Action::Hang));
+    takes_over_after(s, &helm, &leader, &standby);
+    assert!(unanswered.hits() > 0, "it tried to renew");
+    let status = leader.operator.wait_until_ended().unwrap();
+    assert_eq!(status.code(), Some(1), "it ends with an error");
+    both_get_there(s);
+}
+
+fn cut_short_as_leader(s: &Scenario<'_>) {
+    let mut leader = Replica::start(s, "first", &["--leader-elect", "--drain-seconds=2"]);
+    s.eventually("the first leads", || leader.leads(s).then_some(()));
+    let standby = Replica::start(s, "second", &["--leader-elect"]);
+    let helm = two_that_hang(s, &leader);
+    leader.operator.signal(Signal::TERM).unwrap();
+    takes_over_after(s, &helm, &leader, &standby);
+    assert!(leader.operator.wait_until_ended().unwrap().success());
+    both_get_there(s);
+}
+
 fn drained(s: &Scenario<'_>) {
     let Replica { mut operator, .. } = Replica::start(s, "first", &["--drain-seconds=20"]);
     declare(s, "a", "1.0.0");
     deployed(s, "a", "1.0.0");
-    let slow = on_next_deployment(s, Action::Delay(Duration::from_secs(3)));
+    let slow = on_next_deployment(s, "a", Action::Delay(Duration::from_secs(3)));
     declare(s, "a", "1.1.0");
     s.eventually("helm is in the middle of its work", || (slow.hits() == 1).then_some(()));
     operator.signal(Signal::TERM).unwrap();
@@ -205,7 +293,7 @@ fn cut_short(s: &Scenario<'_>) {
     let Replica { mut operator, .. } = Replica::start(s, "first", &["--drain-seconds=2"]);
     declare(s, "a", "1.0.0");
     deployed(s, "a", "1.0.0");
-    let held = on_next_deployment(s, Action::Hang);
+    let held = on_next_deployment(s, "a", Action::Hang);
     declare(s, "a", "1.1.0");
     s.eventually("helm is in the middle of its work", || (held.hits() == 1).then_some(()));
     let told = Instant::now();

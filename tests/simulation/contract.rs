@@ -119,10 +119,19 @@ impl Simulated {
             (newest.revision == revision && newest.is_pending()) || newest.status == "uninstalling"
         });
         let deployed = |records: &[Record]| records.iter().any(|record| record.status == "deployed");
+        let removes = newest.is_some_and(|newest| newest.status == "uninstalling");
+        // Nothing of it is there that does not go.
+        let is_there = |object: &Value| object["metadata"]["deletionTimestamp"].is_null();
+        let all_goes =
+            || !self.world.get(Kind::ConfigMap, &self.name_of(Part::Page)).is_some_and(|page| is_there(&page));
         match moment {
-            Moment::Before => true,
+            Moment::Before => self.world.lock().latest.loaded,
             Moment::Begun => begun,
-            Moment::Hook => begun && newest.is_some_and(|newest| newest.hook == Some(Phase::Running)),
+            Moment::Hook => newest.is_some_and(|newest| {
+                (begun && newest.hook == Some(Phase::Running)) || newest.test == Some(Phase::Running)
+            }),
+            Moment::Last if removes => records.len() == 1 && all_goes(),
+            Moment::Waiting if removes => all_goes(),
             Moment::Waiting => {
                 let object = self.world.get(Kind::Deployment, &self.name());
                 let there = object.map(|object| object["spec"]["template"]["version"].clone());
@@ -159,7 +168,9 @@ impl Ground for Simulated {
             let (mut records, mut objects) = (self.world.news(Kind::Secret), self.world.news(Kind::Deployment));
             let reached = async {
                 while !self.is_at(moment, revision, flavour) {
-                    let _ = select(pin!(records.changed()), pin!(objects.changed())).await;
+                    let (records, objects) = (pin!(records.changed()), pin!(objects.changed()));
+                    // How far helm has read is no news.
+                    let _ = tokio::time::timeout(Duration::from_millis(1), select(records, objects)).await;
                 }
             };
             tokio::time::timeout(MOMENT_MAX, reached).await.expect("helm gets to the moment");
@@ -169,6 +180,10 @@ impl Ground for Simulated {
 
     fn breaks(&self, write: Write, loss: Loss, _: u32) {
         self.world.lock().broken = Some((write, loss));
+    }
+
+    fn signals(&self) {
+        self.world.lock().latest.struck.cancel();
     }
 
     fn release_all(&self) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     behaviours::Write,
-    process::{By, Cut, Process, Who, error},
+    process::{Cut, Process, Who, error},
     records::{Phase, Record, history, prune},
     removal,
     scenario::{Behaviour, Test},
@@ -72,7 +72,7 @@ impl Terms {
 
 /// Runs a command.
 pub async fn execute(process: &mut Process, command: &Command, terms: &Terms) -> Result<(), Cut> {
-    process.work(50, 600).await?;
+    process.prepare().await?;
     match command {
         Command::Install { given, replace, new_namespace } => {
             // Whoever removes a release and makes it anew by hand looks whether it is gone.
@@ -192,10 +192,7 @@ async fn deploy(
     if let Some(mut current) = current {
         let description = current.description.clone();
         let _ = process.write(Write::Superseding, &mut current, "superseded", &description);
-        process.work(1, 40).await.map_err(|cut| match cut {
-            Cut::Told { clock } => Cut::Dead { by: if clock { By::Clock } else { By::Operator } },
-            other => other,
-        })?;
+        process.deaf(1, 40).await?;
     }
     let written = process.write(Write::Own, &mut next, "deployed", &given.description);
     // helm says so and, for an install, calls it a success all the same.

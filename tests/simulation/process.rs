@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use helm_release_operator::helm::Stop;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     behaviours::{Loss, Write},
@@ -34,6 +35,8 @@ pub enum By {
     Operator,
     Clock,
     Kernel,
+    /// By SIGTERM, for which it has no handler.
+    Somebody,
 }
 
 /// Why a process does not go on.
@@ -51,12 +54,24 @@ pub fn error<T>(text: impl Into<String>) -> Result<T, Cut> {
     Err(Cut::Error { text: text.into(), silent: false })
 }
 
+/// What is to be known of a helm process from outside.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// It has read its chart, and has written nothing yet.
+    pub loaded: bool,
+    /// Somebody who is not the operator sends it SIGTERM.
+    pub struck: CancellationToken,
+}
+
 pub struct Process {
     pub world: Arc<World>,
     pub who: Who,
     pub release: Name,
     stop: Stop,
+    struck: CancellationToken,
     ends_in_order: bool,
+    /// It takes notice of being told to end.
+    listens: bool,
     deadline: Instant,
     doom: Option<(u64, Doom)>,
     phase: u64,
@@ -64,8 +79,11 @@ pub struct Process {
 
 impl Process {
     pub fn new(world: &Arc<World>, who: Who, release: Name, stop: Stop, ends_in_order: bool, wall: Duration) -> Self {
+        let latest = Latest::default();
+        let struck = latest.struck.clone();
         let doom = {
             let mut state = world.lock();
+            state.latest = latest;
             let doomed = state.disturbed && state.helm.per_mille(world.settings.helm_faults);
             let rng = &mut state.helm;
             let dooms = [
@@ -84,7 +102,8 @@ impl Process {
             doomed.then(|| (rng.range(0, 6), *rng.pick(&dooms)))
         };
         let deadline = Instant::now() + wall;
-        Self { world: Arc::clone(world), who, release, stop, ends_in_order, deadline, doom, phase: 0 }
+        let listens = true;
+        Self { world: Arc::clone(world), who, release, stop, struck, ends_in_order, listens, deadline, doom, phase: 0 }
     }
 
     pub fn chance(&self, low: u64, high: u64) -> u64 {
@@ -153,6 +172,22 @@ impl Process {
         self.doom.is_some()
     }
 
+    /// Reads what it is given, then renders and compares. Told to end before its record is there, an install or upgrade
+    /// writes it first, so that it can say that it failed; a signal that comes while the chart is read ends it.
+    pub async fn prepare(&mut self) -> Result<(), Cut> {
+        self.work(20, 200).await?;
+        self.world.lock().latest.loaded = true;
+        self.deaf(30, 400).await
+    }
+
+    /// Works for a while and takes no notice of being told to end until that is over.
+    pub async fn deaf(&mut self, low: u64, high: u64) -> Result<(), Cut> {
+        self.listens = false;
+        let done = self.work(low, high).await;
+        self.listens = true;
+        done
+    }
+
     /// Works for a while, between `low` and `high` milliseconds.
     pub async fn work(&mut self, low: u64, high: u64) -> Result<(), Cut> {
         let time = self.chance(low, high);
@@ -164,12 +199,14 @@ impl Process {
         self.phase += 1;
         let time = if doomed.is_some() { time / 2 } else { time };
         let (now, gently) = (self.stop.now.clone(), self.stop.gently.clone());
+        let struck = self.struck.clone();
         tokio::select! {
             biased;
             () = now.cancelled() => return Err(Cut::Dead { by: By::Operator }),
-            () = gently.cancelled(), if self.ends_in_order => return Err(Cut::Told { clock: false }),
+            () = struck.cancelled() => return Err(Cut::Dead { by: By::Somebody }),
+            () = gently.cancelled(), if self.ends_in_order && self.listens => return Err(Cut::Told { clock: false }),
             () = sleep(time) => {}
-            () = sleep_until(self.deadline) => {
+            () = sleep_until(self.deadline), if self.listens || !self.ends_in_order => {
                 return Err(if self.ends_in_order { Cut::Told { clock: true } } else { Cut::Dead { by: By::Clock } });
             }
         }

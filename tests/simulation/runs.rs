@@ -74,6 +74,7 @@ impl SimulatedHelm {
             Ok(()) => ended(Exit::Code(0), ""),
             Err(Cut::Dead { by: By::Operator } | Cut::Told { clock: false }) => ended(Exit::Cancelled, ""),
             Err(Cut::Dead { by: By::Kernel }) => ended(Exit::Signal(9), ""),
+            Err(Cut::Dead { by: By::Somebody }) => ended(Exit::Signal(15), ""),
             Err(Cut::Dead { by: By::Clock } | Cut::Told { clock: true }) => ended(Exit::TimedOut, ""),
             Err(Cut::Error { text, .. }) => ended(Exit::Code(1), &format!("Error: {prefix}{text}\n")),
         }

@@ -16,6 +16,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     behaviours::{Loss, Write},
+    process::Latest,
     records::Record,
     rng::Rng,
     said::Said,
@@ -161,6 +162,8 @@ pub struct State {
     pub disturbed: bool,
     /// The next write of helm's that goes wrong, where a story says so.
     pub broken: Option<(Write, Loss)>,
+    /// The helm process that was started last, for stories in which there is but one.
+    pub latest: Latest,
     /// A namespace that is not there, or takes nothing new; elsewhere there are all that anybody asks for.
     pub no_namespace: Option<NoNamespace>,
     pub requests: Rng,
@@ -197,6 +200,7 @@ impl World {
             operator: 0,
             disturbed: true,
             broken: None,
+            latest: Latest::default(),
             no_namespace: None,
             requests: Rng::new(seed, 2),
             helm: Rng::new(seed, 3),

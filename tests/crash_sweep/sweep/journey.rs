@@ -23,13 +23,29 @@ const NO_REVISION: u32 = 0;
 /// As few as there may be, so that every run of helm prunes, and a crash leaves more than that to keep.
 const MAX_HISTORY: u32 = 2;
 
-/// The hook of a way back and of a removal, next to that of an install and an upgrade.
+/// The hook before a way back and before a removal, next to that of an install and an upgrade.
 const RETURN: &str = r#"
 apiVersion: batch/v1
 kind: Job
 metadata:
   name: {{ .Release.Name }}-return
   annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {annotations: {sandbox.test/outcome: succeed}}
+    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
+"#;
+
+/// The hook after the objects of every run.
+const AFTER: &str = r#"
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ .Release.Name }}-after
+  annotations:
+    helm.sh/hook: "post-install,post-upgrade,post-rollback,post-delete"
+    helm.sh/hook-delete-policy: before-hook-creation
 spec:
   backoffLimit: 0
   template:
@@ -77,11 +93,11 @@ impl Journey {
         }
     }
 
-    /// Something good is there from the start and has to stay there.
+    /// From when on something good is there, it has to stay there.
     pub(crate) fn keeps_what_was_good(self) -> bool {
         match self {
-            Self::Upgrade | Self::FailingUpgrade | Self::Values => true,
-            Self::Install | Self::Uninstall => false,
+            Self::Install | Self::Upgrade | Self::FailingUpgrade | Self::Values => true,
+            Self::Uninstall => false,
         }
     }
 
@@ -89,7 +105,8 @@ impl Journey {
     #[track_caller]
     pub(crate) fn prepare(self, s: &Scenario<'_>, hooks: Hooks) {
         for version in ["5.0.0", "5.1.0"] {
-            s.repository.publish(&sandbox::charts::web(version).file("templates/return.yaml", RETURN));
+            let chart = sandbox::charts::web(version).file("templates/return.yaml", RETURN);
+            s.repository.publish(&chart.file("templates/after.yaml", AFTER));
         }
         if self == Self::Install {
             return;

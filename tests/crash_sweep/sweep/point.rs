@@ -43,13 +43,15 @@ pub(crate) enum Phase {
     BeforeRecord,
     /// The record says `pending-*` or `uninstalling`, and no object is touched.
     Pending,
-    /// A hook was started and is waited for.
+    /// The hook before the objects was started and is waited for.
     Hook,
+    /// The same with the hook after the objects.
+    HookAfter,
     /// The objects are written or deleted, and no record says so.
     Applied,
     /// The old record says `superseded` and the new one is pending: nothing is deployed.
     Superseded,
-    /// The record says `deployed`, and helm has not heard of it.
+    /// The record says `deployed`, or is deleted, and helm has not heard of it.
     Written,
 }
 
@@ -72,13 +74,14 @@ impl Run {
 
 impl Phase {
     pub(crate) fn all(journey: Journey, run: Run) -> &'static [Self] {
-        use Phase::{Applied, BeforeRecord, Hook, Pending, Superseded, Written};
+        use Phase::{Applied, BeforeRecord, Hook, HookAfter, Pending, Superseded, Written};
         match (journey, run) {
-            (Journey::Install, _) => &[BeforeRecord, Pending, Hook, Applied, Written],
+            (Journey::Install | Journey::Uninstall, _) => &[BeforeRecord, Pending, Hook, HookAfter, Applied, Written],
+            // With hooks helm waits for objects that never become ready, and comes to none after them.
+            (Journey::FailingUpgrade, Run::Change) => &[BeforeRecord, Pending, Hook, Applied, Superseded, Written],
             (Journey::Upgrade | Journey::FailingUpgrade | Journey::Values, _) => {
-                &[BeforeRecord, Pending, Hook, Applied, Superseded, Written]
+                &[BeforeRecord, Pending, Hook, HookAfter, Applied, Superseded, Written]
             }
-            (Journey::Uninstall, _) => &[BeforeRecord, Pending, Hook, Applied],
         }
     }
 
@@ -87,6 +90,7 @@ impl Phase {
             Self::BeforeRecord => "before its record",
             Self::Pending => "with its record pending",
             Self::Hook => "in a hook",
+            Self::HookAfter => "in a hook after its objects",
             Self::Applied => "after its objects",
             Self::Superseded => "with the old record superseded",
             Self::Written => "with its record written",
@@ -108,9 +112,12 @@ impl Phase {
                 (Box::new(|info| info.resource == "secrets" && info.verb == Verb::Create), earlier_runs)
             }
             Self::Pending => (Box::new(|info| info.resource == "deployments" && info.is_write()), earlier_runs),
-            // Each run makes one hook.
+            // The run before a rollback has come to its first one.
             Self::Hook => (wait_for_hook(earlier_runs + 1), 0),
-            Self::Applied if removes => (Box::new(|info| info.resource == "secrets" && info.verb == Verb::Delete), 0),
+            Self::HookAfter => (wait_for_hook(earlier_runs + 2), 0),
+            Self::Applied | Self::Written if removes => {
+                (Box::new(|info| info.resource == "secrets" && info.verb == Verb::Delete), 0)
+            }
             Self::Applied => (Box::new(is_rewritten_record), rewritten),
             Self::Superseded => (Box::new(is_rewritten_record), rewritten + 1),
             Self::Written => (Box::new(is_rewritten_record), rewritten + superseding),
@@ -121,7 +128,9 @@ impl Phase {
     fn side(self) -> Side {
         match self {
             Self::Written => Side::After,
-            Self::BeforeRecord | Self::Pending | Self::Hook | Self::Applied | Self::Superseded => Side::Before,
+            Self::BeforeRecord | Self::Pending | Self::Hook | Self::HookAfter | Self::Applied | Self::Superseded => {
+                Side::Before
+            }
         }
     }
 }
@@ -159,7 +168,7 @@ impl Point {
 
     pub(crate) fn hooks(self) -> Hooks {
         match self {
-            Self::Helm { phase: Phase::Hook, .. } => Hooks::Present,
+            Self::Helm { phase: Phase::Hook | Phase::HookAfter, .. } => Hooks::Present,
             Self::Helm { .. } | Self::Write { .. } => Hooks::Absent,
         }
     }

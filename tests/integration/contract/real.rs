@@ -14,6 +14,7 @@ use helm_release_operator::types::{Namespace, ReleaseKey, ReleaseName};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceObject};
 use kube::Api;
 use kube::api::DeleteParams;
+use rustix::process::Signal;
 use sandbox::charts::Chart;
 use sandbox::proxy::{Action, RequestInfo, Rule, RuleHandle, Verb};
 use sandbox::wait;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use crate::contract::{Deed, Flavour, Ground, Halt, Hand, Loss, Major, Moment, Part, Write};
 use crate::faults;
 use crate::scenario::{OPERATOR, PATIENCE, Scenario};
+use crate::stage::process::{children_of, signal};
 
 const RELEASE: &str = "story";
 
@@ -254,24 +256,45 @@ impl Ground for RealHelm<'_> {
         // Nobody but helm uses this proxy. Whoever is told to end goes on for a while and must be answered; whoever is killed must not get further.
         let hold = match halt {
             Halt::Gently => Action::Delay(Duration::from_secs(1)),
-            Halt::Now => Action::Hang,
+            Halt::Now | Halt::BySomebody => Action::Hang,
         };
         let (made, seen) = (AtomicBool::new(false), Action::Delay(Duration::ZERO));
         let rule = match moment {
-            Moment::Before => Rule::new(|info| info.verb == Verb::Create && info.resource == "secrets", hold),
+            Moment::Before => Rule::new(
+                move |info| {
+                    let creates = info.verb == Verb::Create && info.resource == "secrets";
+                    creates || (info.verb == Verb::Update && is_record(info, revision - 1))
+                },
+                hold,
+            ),
             Moment::Begun => Rule::new(|info| info.is_write() && info.resource != "secrets", hold),
-            Moment::Last => Rule::new(move |info| info.verb == Verb::Update && is_record(info, revision), hold),
+            Moment::Last => Rule::new(
+                move |info| {
+                    let writes = info.verb == Verb::Update && is_record(info, revision);
+                    writes || (info.verb == Verb::Delete && is_record(info, revision - 1))
+                },
+                hold,
+            ),
             Moment::Hook => Rule::new(
                 move |info| {
                     let after = made.load(Ordering::SeqCst);
-                    let makes = matches!(info.verb, Verb::Create | Verb::Patch) && info.resource == "jobs";
+                    let of_hooks = matches!(&*info.resource, "jobs" | "pods");
+                    let makes = matches!(info.verb, Verb::Create | Verb::Patch) && of_hooks;
                     made.fetch_or(makes, Ordering::SeqCst);
                     after && !info.is_write()
                 },
                 seen,
             ),
-            // What a Deployment has come to, it asks only while it waits.
-            Moment::Waiting => Rule::new(|info| !info.is_write() && info.resource == "replicasets", seen),
+            // What a Deployment has come to, it asks only while it waits; and after what it has deleted, only then.
+            Moment::Waiting => Rule::new(
+                move |info| {
+                    let after = made.load(Ordering::SeqCst);
+                    made.fetch_or(info.verb == Verb::Delete && info.resource == "configmaps", Ordering::SeqCst);
+                    let gone = after && !info.is_write() && info.resource == "configmaps";
+                    gone || (!info.is_write() && info.resource == "replicasets")
+                },
+                seen,
+            ),
         };
         reached(self.s.proxy.rule(rule.times(1))).boxed_local()
     }
@@ -289,6 +312,18 @@ impl Ground for RealHelm<'_> {
             Write::Purge => info.verb == Verb::Delete && is_record(info, revision),
         };
         self.s.proxy.rule(Rule::new(is_it, broken).times(1));
+    }
+
+    fn signals(&self) {
+        // Other stories run their own at the same time.
+        let folder = self.s.path("runs").into_os_string().into_encoded_bytes();
+        let is_ours = |pid: &u32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.windows(folder.len()).any(|part| part == folder)
+        };
+        let helm: Vec<u32> = children_of(std::process::id()).into_iter().filter(is_ours).collect();
+        assert_eq!(helm.len(), 1, "one run of helm");
+        signal(helm[0], Signal::TERM).unwrap();
     }
 
     fn release_all(&self) {

@@ -15,6 +15,8 @@ pub(crate) struct Revision {
     pub(crate) verified: bool,
     /// What the operator says that it was made from.
     pub(crate) digest: String,
+    /// Another one is another record, though of the same number.
+    pub(crate) uid: String,
     /// Changes with every write.
     pub(crate) resource_version: String,
 }
@@ -125,6 +127,7 @@ impl Revision {
             status: label("status").to_owned(),
             verified: !label("version").is_empty() && label("version") == label("helmrelease.dev/verified"),
             digest: label("helmrelease.dev/digest").to_owned(),
+            uid: text(&secret["metadata"]["uid"]),
             resource_version: text(&secret["metadata"]["resourceVersion"]),
         }
     }

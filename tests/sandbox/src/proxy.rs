@@ -129,7 +129,7 @@ impl Board {
     /// Serves one request as the rules say; an error closes the connection.
     async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnyBody>, Fault> {
         let mut info = RequestInfo::of(&request);
-        let request = with_name(request, &mut info).await?;
+        let request = with_body(request, &mut info).await?;
         self.record(&mut info);
         let action = lock(&self.rules).act_on(&info);
         match action {
@@ -181,7 +181,8 @@ impl Board {
             info.n_write = next("");
             info.n_write_of_agent = next(&info.user_agent);
         }
-        state.recent.push_back(info.clone());
+        // Records of helm are large.
+        state.recent.push_back(RequestInfo { body: Bytes::new(), ..info.clone() });
         if state.recent.len() > RECENT {
             state.recent.pop_front();
         }
@@ -231,14 +232,14 @@ impl Board {
     }
 }
 
-/// The path of a create has no name: it is in the object, which is read for it.
-async fn with_name(request: Request<Incoming>, info: &mut RequestInfo) -> Result<Request<AnyBody>, Fault> {
+/// Reads the body where rules may ask for it.
+async fn with_body(request: Request<Incoming>, info: &mut RequestInfo) -> Result<Request<AnyBody>, Fault> {
     let (parts, body) = request.into_parts();
-    if info.verb != Verb::Create || info.name.is_some() {
+    if !info.takes_body() {
         return Ok(Request::from_parts(parts, body.map_err(Into::into).boxed()));
     }
     let body = body.collect().await?.to_bytes();
-    info.name_from(&body);
+    info.take(body.clone());
     Ok(Request::from_parts(parts, full(body)))
 }
 

@@ -1,5 +1,6 @@
 //! What a request to the API server asks, read from its method, path and headers.
 
+use bytes::Bytes;
 use hyper::header::USER_AGENT;
 use hyper::{Method, Request};
 use serde_json::Value;
@@ -39,6 +40,8 @@ pub struct RequestInfo {
     /// That of the object for a create; none where the object has none yet.
     pub name: Option<String>,
     pub subresource: Option<String>,
+    /// What a create or a patch brings; empty for other requests, and for those of the past.
+    pub body: Bytes,
 }
 
 impl RequestInfo {
@@ -55,6 +58,7 @@ impl RequestInfo {
             namespace: target.namespace,
             name: target.name,
             subresource: target.subresource,
+            body: Bytes::new(),
             n_write: None,
             n_write_of_agent: None,
             method,
@@ -64,20 +68,33 @@ impl RequestInfo {
         }
     }
 
-    /// Takes the name from the object that is to be created.
-    pub(super) fn name_from(&mut self, body: &[u8]) {
-        self.name = if let Some(message) = body.strip_prefix(PROTOBUF) {
-            let name = NAME_IN_PROTOBUF.iter().try_fold(message, |message, number| field(message, *number));
-            name.and_then(|name| str::from_utf8(name).ok()).map(ToOwned::to_owned)
-        } else {
-            let object: Value = serde_json::from_slice(body).unwrap_or_default();
-            object["metadata"]["name"].as_str().map(ToOwned::to_owned)
-        };
+    /// Whether the body is read before the request is sent on. The path of a create has no name: it is in the object.
+    pub(super) fn takes_body(&self) -> bool {
+        matches!(self.verb, Verb::Create | Verb::Patch)
+    }
+
+    /// Takes the body, and from that of a create the name of the object.
+    pub(super) fn take(&mut self, body: Bytes) {
+        if self.verb == Verb::Create && self.name.is_none() {
+            self.name = name_in(&body);
+        }
+        self.body = body;
     }
 
     /// Tells whether the request is one that can change something.
     pub fn is_write(&self) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
+    }
+}
+
+/// The name of an object.
+fn name_in(body: &[u8]) -> Option<String> {
+    if let Some(message) = body.strip_prefix(PROTOBUF) {
+        let name = NAME_IN_PROTOBUF.iter().try_fold(message, |message, number| field(message, *number));
+        name.and_then(|name| str::from_utf8(name).ok()).map(ToOwned::to_owned)
+    } else {
+        let object: Value = serde_json::from_slice(body).unwrap_or_default();
+        object["metadata"]["name"].as_str().map(ToOwned::to_owned)
     }
 }
 
@@ -194,7 +211,7 @@ mod tests {
         let name = |body: &[u8]| {
             let request = Request::builder().method(Method::POST).uri("/api/v1/namespaces/a/secrets").body(());
             let mut info = RequestInfo::of(&request.expect("a request"));
-            info.name_from(body);
+            info.take(Bytes::copy_from_slice(body));
             info.name
         };
         assert_eq!(name(br#"{"kind":"Secret","metadata":{"name":"web"}}"#).as_deref(), Some("web"));
