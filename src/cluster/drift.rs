@@ -38,10 +38,11 @@ pub enum Compared {
     Refused(&'static str),
 }
 
-/// Compares one object with what is stated of it. An error is one that may pass by itself.
+/// Compares one object with what is stated of it; where it may be gone, its absence is no difference. An error is one
+/// that may pass by itself.
 pub async fn compare(
     requests: &Requests,
-    member: &Member,
+    (member, may_be_gone): (&Member, bool),
     stated: &Value,
     rules: &[IgnoreRule],
 ) -> Result<Compared, ClusterError> {
@@ -49,7 +50,7 @@ pub async fn compare(
     for _ in 0..RACES_MAX {
         let live = match requests.read_whole(member).await {
             Ok(Some(live)) => live,
-            Ok(None) if rules.iter().any(|rule| rule.is_for_all_of_it()) || goes_by_itself(stated) => {
+            Ok(None) if may_be_gone || rules.iter().any(|rule| rule.is_for_all_of_it()) => {
                 return Ok(Compared::MayBeGone);
             }
             Ok(None) => return Ok(Compared::Missing),
@@ -73,11 +74,6 @@ pub async fn compare(
         }
     }
     Err(ClusterError::Conflict("it changes all the time".into()))
-}
-
-/// A Job that is removed some time after its end.
-fn goes_by_itself(stated: &Value) -> bool {
-    stated["kind"] == "Job" && stated.pointer("/spec/ttlSecondsAfterFinished").is_some_and(Value::is_number)
 }
 
 fn refused(error: ClusterError) -> Result<Compared, ClusterError> {

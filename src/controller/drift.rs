@@ -54,7 +54,8 @@ pub(super) fn look(
     let inventory = memory.inventory.as_ref();
     let inventory = inventory.filter(|found| newest.is_some_and(|newest| newest.revision == found.revision));
     let Some(inventory) = inventory else { return DriftView::Unseen };
-    let Some(prints) = context.live.prints(&inventory.members) else { return DriftView::Unseen };
+    let may_be_gone = |member: &Member| memory.may_be_gone(member, records.is());
+    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return DriftView::Unseen };
     let basis = (inventory.revision, digest_of_rules(&desired.drift_ignore));
     context.drifts.look(&release, basis, &inventory.members, &prints, now)
 }
@@ -63,14 +64,16 @@ pub(super) fn look(
 pub(super) fn detect(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, snapshot: &Snapshot) {
     let (Some(desired), Some(inventory)) = (desired, &snapshot.memory.inventory) else { return };
     let release = desired.policy.key();
-    let Some(prints) = context.live.prints(&inventory.members) else { return };
+    let may_be_gone = |member: &Member| snapshot.memory.may_be_gone(member, snapshot.records.is());
+    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return };
     let Some(task) = context.drifts.begin(&release, &inventory.members, &prints, snapshot.now) else { return };
+    let may_be_gone: HashSet<Member> = task.members.iter().filter(|member| may_be_gone(member)).cloned().collect();
     tracing::debug!(object = %key, %release, revision = task.revision, objects = ?task.members, "objects are compared");
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let slot = context.drifts.slots.acquire().await;
-        let ended = compare(&context, &key, &desired, &task).await;
+        let ended = compare(&context, &key, &desired, &task, &may_be_gone).await;
         drop(slot);
         let result = match &ended {
             Ok(found) => kept::result(found),
@@ -95,6 +98,7 @@ async fn compare(
     key: &ObjectKey,
     desired: &Desired,
     task: &Task,
+    may_be_gone: &HashSet<Member>,
 ) -> Result<Vec<Compared>, (Vec<Compared>, ClusterError)> {
     let failed = |error| (Vec::new(), error);
     let release = desired.policy.key();
@@ -115,7 +119,7 @@ async fn compare(
             found.push(Compared::MayBeGone);
             continue;
         };
-        match cluster::compare(&requests, member, stated, rules).await {
+        match cluster::compare(&requests, (member, may_be_gone.contains(member)), stated, rules).await {
             Ok(compared) => found.push(compared),
             Err(error) => return Err((found, error)),
         }
