@@ -35,61 +35,62 @@ pub enum Compared {
     /// It may be gone.
     MayBeGone,
     /// The API server does not say what it would be; why, without its words, which may quote a value.
-    Refused(&'static str),
+    Refused(Box<str>),
 }
 
-/// Compares one object with what is stated of it; where it may be gone, its absence is no difference. An error is one
-/// that may pass by itself.
+/// Compares one object with what is stated of it; where it may be gone, its absence is no difference.
 pub async fn compare(
     requests: &Requests,
     (member, may_be_gone): (&Member, bool),
     stated: &Value,
     rules: &[IgnoreRule],
-) -> Result<Compared, ClusterError> {
+) -> Compared {
     let rules: Vec<&IgnoreRule> = rules.iter().filter(|rule| rule.is_for(member)).collect();
     for _ in 0..RACES_MAX {
         let live = match requests.read_whole(member).await {
             Ok(Some(live)) => live,
             Ok(None) if may_be_gone || rules.iter().any(|rule| rule.is_for_all_of_it()) => {
-                return Ok(Compared::MayBeGone);
+                return Compared::MayBeGone;
             }
-            Ok(None) => return Ok(Compared::Missing),
-            Err(error) => return refused(error),
+            Ok(None) => return Compared::Missing,
+            Err(error) => return refused(&error),
         };
         let print = Print::of(&live);
         // What is going is told of when it is gone.
         let is_going = live.pointer("/metadata/deletionTimestamp").is_some();
         if is_going || rules.iter().any(|rule| rule.is_for_all_of_it()) {
-            return Ok(Compared::Read { print, deviation: None });
+            return Compared::Read { print, deviation: None };
         }
         let foretold = match requests.foretell(member, stated).await {
             Ok(foretold) => foretold,
-            Err(error) => return refused(error),
+            Err(error) => return refused(&error),
         };
         let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
         if version(&live) == version(&foretold) {
             let paths = compare::differences(&live, &foretold, &rules);
             let deviation = (!paths.is_empty()).then(|| Deviation::fields(paths));
-            return Ok(Compared::Read { print, deviation });
+            return Compared::Read { print, deviation };
         }
     }
-    Err(ClusterError::Conflict("it changes all the time".into()))
+    refused(&ClusterError::Conflict("two requests in a row saw another version".into()))
 }
 
-fn refused(error: ClusterError) -> Result<Compared, ClusterError> {
-    match &error {
-        ClusterError::Forbidden(_) => Ok(Compared::Refused("the rights of the release do not allow it")),
-        ClusterError::NotFound(_) => Ok(Compared::Refused("its kind is not there")),
-        ClusterError::Refused(_) => Ok(Compared::Refused("the API server refuses what the chart states")),
-        ClusterError::Malformed(_) => Ok(Compared::Refused("the answer was not understood")),
-        ClusterError::Access(_) => Ok(Compared::Refused("the access to the cluster is not usable")),
+/// Why an object cannot be compared, without the words of the API server.
+fn refused(error: &ClusterError) -> Compared {
+    let why = match error {
+        ClusterError::Conflict(_) => "it changes all the time",
+        ClusterError::Forbidden(_) => "the rights of the release do not allow it",
+        ClusterError::NotFound(_) => "its kind is not there",
+        ClusterError::Refused(_) => "the API server refuses what the chart states",
+        ClusterError::Malformed(_) => "the answer was not understood",
+        ClusterError::Access(_) => "the access to the cluster is not usable",
         ClusterError::Unavailable(message) if message.starts_with(UNTYPED) => {
-            Ok(Compared::Refused("the API server cannot apply what the chart states"))
+            "the API server cannot apply what the chart states"
         }
-        ClusterError::Conflict(_)
-        | ClusterError::Unavailable(_)
-        | ClusterError::Unreachable(_)
-        | ClusterError::Timeout
-        | ClusterError::NotLeading => Err(error),
-    }
+        ClusterError::Unavailable(_) => "the API server, or an admission webhook, is unavailable",
+        ClusterError::Unreachable(_) => "the API server cannot be reached",
+        ClusterError::Timeout => "the API server did not answer in time",
+        ClusterError::NotLeading => "this operator does not lead",
+    };
+    Compared::Refused(why.into())
 }

@@ -28,6 +28,7 @@ tests![
     account_that_may_not_look_is_said_and_no_value_is_told,
     correction_that_fails_is_rolled_back_and_nothing_is_quarantined,
     finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again,
+    object_that_cannot_be_compared_is_named_and_hides_no_other,
 ];
 
 /// A window that is long against the pause between two comparisons, and short for a test.
@@ -376,4 +377,20 @@ fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: 
     assert!(all_were_the_same(&operator));
     assert!(s.object("/apis/batch/v1", "jobs", "migration").is_none());
     assert_eq!(s.story("a"), "1 deployed");
+}
+
+fn object_that_cannot_be_compared_is_named_and_hides_no_other(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &in_mode("Warn"));
+    s.deployed("a", 1);
+    compared(s, &operator, 1.0);
+    // As where an admission webhook for that kind is down.
+    let down =
+        |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "configmaps" && info.is_write();
+    s.proxy.rule(Rule::new(down, Action::status(503)));
+    config_map(s, "evil");
+    s.patch("v1", "Service", "a", &json!({ "spec": { "ports": [{ "port": 81 }] } }));
+    let said = drifted(s, "a", "Service a differs at /spec/ports");
+    assert!(said.contains("ConfigMap a cannot be compared"), "{said}");
+    assert!(is_ready(&s.ready("a")));
 }

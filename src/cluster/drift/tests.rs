@@ -180,7 +180,7 @@ fn job() -> Member {
 }
 
 /// Compares a Job with an API server that knows its kind.
-async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> Result<Compared, ClusterError> {
+async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> Compared {
     let (client, _) = client(move |asked| match &*asked.path {
         "/apis/batch/v1" => {
             let kind = json!({"name": "jobs", "singularName": "", "namespaced": true, "kind": "Job", "verbs": []});
@@ -196,6 +196,6 @@ async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> Res
 #[tokio::test]
 async fn an_object_that_is_not_there_is_missing_unless_it_may_be_gone() {
     let nothing = |_: &Asked| failure(404, "NotFound", "jobs \"a\" not found");
-    assert_eq!(compared(false, nothing).await, Ok(Compared::Missing));
-    assert_eq!(compared(true, nothing).await, Ok(Compared::MayBeGone));
+    assert_eq!(compared(false, nothing).await, Compared::Missing);
+    assert_eq!(compared(true, nothing).await, Compared::MayBeGone);
 }

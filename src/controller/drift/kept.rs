@@ -29,7 +29,7 @@ struct Looked {
 enum Verdict {
     AsStated,
     Deviates(Deviation),
-    Refused(&'static str),
+    Refused(Box<str>),
 }
 
 impl Looked {
@@ -118,6 +118,8 @@ impl Pace {
 pub(super) struct Task {
     pub(super) revision: u32,
     pub(super) members: Vec<Member>,
+    /// Of each of the members, as soon as it is known.
+    pub(super) found: Vec<Option<Compared>>,
     rules: ReleaseDigest,
     begun: Timestamp,
     /// Where each of the members stands in the inventory, and what its watch told.
@@ -125,21 +127,30 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Nothing can be said of any object, for the same reason.
-    pub(super) fn refused(&self, why: &'static str) -> Vec<Compared> {
-        vec![Compared::Refused(why); self.members.len()]
+    /// Nothing can be said of any object that is not known so far, for the same reason.
+    pub(super) fn refuse(&mut self, why: &str) {
+        for one in &mut self.found {
+            one.get_or_insert_with(|| Compared::Refused(why.into()));
+        }
     }
-}
 
-/// For metrics.
-pub(super) fn result(found: &[Compared]) -> &'static str {
-    let drifted = |one: &Compared| matches!(one, Compared::Missing | Compared::Read { deviation: Some(_), .. });
-    if found.iter().any(drifted) {
-        "drifted"
-    } else if found.iter().any(|one| matches!(one, Compared::Refused(_))) {
-        "unseen"
-    } else {
-        "same"
+    /// For metrics.
+    pub(super) fn result(&self) -> &'static str {
+        let drifted = |one: &Compared| matches!(one, Compared::Missing | Compared::Read { deviation: Some(_), .. });
+        if self.found.iter().any(Option::is_none) {
+            "error"
+        } else if self.found.iter().flatten().any(drifted) {
+            "drifted"
+        } else if self.is_whole() {
+            "same"
+        } else {
+            "unseen"
+        }
+    }
+
+    /// Whether all objects were compared.
+    fn is_whole(&self) -> bool {
+        self.found.iter().all(|one| !matches!(one, None | Some(Compared::Refused(_))))
     }
 }
 
@@ -177,12 +188,11 @@ impl Entry {
     }
 
     /// Objects that could not be compared.
-    fn refused(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        let refused = |(place, looked): (usize, &Option<Looked>)| match looked {
-            Some(Looked { verdict: Verdict::Refused(why), .. }) => Some((place, *why)),
+    fn refused(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.looked.iter().enumerate().filter_map(|(place, looked)| match looked {
+            Some(Looked { verdict: Verdict::Refused(why), .. }) => Some((place, &**why)),
             Some(Looked { verdict: Verdict::AsStated | Verdict::Deviates(_), .. }) | None => None,
-        };
-        self.looked.iter().enumerate().filter_map(refused)
+        })
     }
 
     fn finding(&self, members: &[Member]) -> Finding {
@@ -252,24 +262,24 @@ impl Drifts {
         let places: Vec<(usize, LivePrint)> =
             places.into_iter().filter_map(|place| Some((place, *prints.get(place)?))).collect();
         entry.underway = !places.is_empty();
-        let members = places.iter().filter_map(|(place, _)| members.get(*place).cloned()).collect();
+        let members: Vec<Member> = places.iter().filter_map(|(place, _)| members.get(*place).cloned()).collect();
         let (revision, rules) = (entry.revision, entry.rules.clone());
-        entry.underway.then_some(Task { revision, members, rules, begun: now, places })
+        let found = vec![None; members.len()];
+        entry.underway.then_some(Task { revision, members, found, rules, begun: now, places })
     }
 
-    /// Takes in what was found, in the order of the task; it ends early where the comparison failed.
-    pub(super) fn end(&self, release: &ReleaseKey, task: Task, found: Vec<Compared>, failed: bool, now: Timestamp) {
+    /// Takes in what was found; of an object of which nothing is known now, what was known before stays.
+    pub(super) fn end(&self, release: &ReleaseKey, task: Task, now: Timestamp) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(release) else { return };
         entry.underway = false;
-        let unseen = failed || found.iter().any(|one| matches!(one, Compared::Refused(_)));
-        entry.pace = entry.pace.next(task.begun, now, unseen);
+        entry.pace = entry.pace.next(task.begun, now, !task.is_whole());
         // Another revision, or other rules, since it began.
         if entry.revision != task.revision || entry.rules != task.rules {
             return;
         }
-        for ((place, told), compared) in task.places.into_iter().zip(found) {
-            if let Some(looked) = entry.looked.get_mut(place) {
+        for ((place, told), compared) in task.places.into_iter().zip(task.found) {
+            if let (Some(looked), Some(compared)) = (entry.looked.get_mut(place), compared) {
                 *looked = Some(Looked::new(told, compared));
             }
         }
@@ -325,7 +335,7 @@ mod tests {
         fn compare(&self, print: LivePrint, found: Compared, second: i64) {
             let task = self.0.begin(&release(), &self.1, &[print], at(second)).unwrap();
             assert!(self.0.begin(&release(), &self.1, &[print], at(second)).is_none(), "one at a time");
-            self.0.end(&release(), task, vec![found], false, at(second));
+            self.0.end(&release(), Task { found: vec![Some(found)], ..task }, at(second));
         }
 
         fn is_known(&self, revision: u32, print: LivePrint, second: i64) -> bool {
@@ -396,7 +406,7 @@ mod tests {
         let mut pauses = Vec::new();
         one.look(1, there(5, 1), now);
         for _ in 0..10 {
-            one.compare(there(5, 1), Compared::Refused("no"), now);
+            one.compare(there(5, 1), Compared::Refused("no".into()), now);
             let DriftView::Is { finding, again: Some(again) } = one.look(1, there(5, 1), now) else { panic!("known") };
             assert_eq!(finding.unseen.as_deref(), Some("ConfigMap a cannot be compared (no)"));
             pauses.push(again.as_second() - now);
