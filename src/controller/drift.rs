@@ -20,7 +20,7 @@ use kept::Task;
 
 use super::{Context, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, Compared},
+    cluster::{self, ClusterError, ComparedObject},
     helm,
     release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
@@ -142,7 +142,7 @@ async fn compare(
         let compared = match stated {
             Some(stated) => cluster::compare(requests, (member, may_be_gone.contains(member)), &stated, rules).await,
             // A name that is generated, or a kind that another manifest version names: there is nothing to compare with.
-            None => Compared::MayBeGone,
+            None => ComparedObject::MayBeGone,
         };
         *found = Some(compared);
     });
@@ -156,9 +156,7 @@ fn stated(record: &[u8], release: &ReleaseKey, members: &[Member]) -> Result<Vec
     let names: HashSet<(&str, &str)> = members.iter().map(|member| (&*member.kind, &*member.name)).collect();
     let mut stated: Vec<Option<Value>> = vec![None; members.len()];
     for declared in helm::declared(record, release, |kind, name| names.contains(&(kind, name)))? {
-        let is_it =
-            |member: &Member| declared.object.member(!member.namespace.is_empty(), &release.namespace) == *member;
-        let Some(at) = members.iter().position(is_it) else { continue };
+        let Some(at) = members.iter().position(|member| declared.is(member, release)) else { continue };
         let mut object = declared.content;
         let namespace = &*members[at].namespace;
         let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);

@@ -180,7 +180,7 @@ fn job() -> Member {
 }
 
 /// Compares a Job with an API server that knows its kind.
-async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> Compared {
+async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> ComparedObject {
     let (client, _) = client(move |asked| match &*asked.path {
         "/apis/batch/v1" => {
             let kind = json!({"name": "jobs", "singularName": "", "namespaced": true, "kind": "Job", "verbs": []});
@@ -196,6 +196,30 @@ async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> Com
 #[tokio::test]
 async fn an_object_that_is_not_there_is_missing_unless_it_may_be_gone() {
     let nothing = |_: &Asked| failure(404, "NotFound", "jobs \"a\" not found");
-    assert_eq!(compared(false, nothing).await, Compared::Missing);
-    assert_eq!(compared(true, nothing).await, Compared::MayBeGone);
+    assert_eq!(compared(false, nothing).await, ComparedObject::Missing);
+    assert_eq!(compared(true, nothing).await, ComparedObject::MayBeGone);
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_what_to_change() {
+    let why = async |answer: fn(&Asked) -> (u16, String)| match compared(false, answer).await {
+        ComparedObject::Refused(why) => why.into_string(),
+        other => panic!("{other:?}"),
+    };
+    let lacks = why(|_| {
+        let who = "User \"system:serviceaccount:n:deployer\" cannot get resource \"jobs\" in API group \"batch\"";
+        failure(403, "Forbidden", &format!("jobs.batch \"a\" is forbidden: {who}"))
+    });
+    assert!(lacks.await.contains("needs the rights to get and to patch Job of batch/v1"));
+    let webhook = why(move |asked| match &*asked.method {
+        "GET" => (200, r#"{"metadata": {"name": "a", "resourceVersion": "7"}}"#.to_owned()),
+        _ => failure(400, "BadRequest", "admission webhook \"x.example\" does not support dry run"),
+    });
+    assert!(webhook.await.contains("webhook does not support dry run"));
+    let denied = why(move |asked| match &*asked.method {
+        "GET" => (200, r#"{"metadata": {"name": "a", "resourceVersion": "7"}}"#.to_owned()),
+        _ => failure(403, "Forbidden", "admission webhook \"x.example\" denied the request: hunter2"),
+    });
+    let denied = denied.await;
+    assert!(denied.contains("or an admission webhook, refuses") && !denied.contains("hunter2"), "{denied}");
 }
