@@ -389,8 +389,8 @@ fn object_that_cannot_be_compared_is_named_and_hides_no_other(s: &Scenario<'_>) 
         |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "configmaps" && info.is_write();
     s.proxy.rule(Rule::new(down, Action::status(503)));
     config_map(s, "evil");
-    s.patch("v1", "Service", "a", &json!({ "spec": { "ports": [{ "port": 81 }] } }));
-    let said = drifted(s, "a", "Service a differs at /spec/ports");
+    s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "other" } } }));
+    let said = drifted(s, "a", "Service a differs at /spec/selector/app");
     assert!(said.contains("ConfigMap a cannot be compared"), "{said}");
     assert!(is_ready(&s.ready("a")));
 }
