@@ -15,9 +15,9 @@ pub const DRIFTED_PATHS_MAX: usize = 5;
 #[derive(Serialize, Deserialize, JsonSchema, Debug, Clone, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DriftDetection {
-    /// Off (in YAML within quotes): nothing is compared. Warn: what differs is named in the condition `Drifted` and in an event, and left as it
-    /// is. Correct: it is also put back by an upgrade to what is deployed; where it comes back, the next one waits
-    /// longer each time, up to six hours. Default: that of the operator.
+    /// Off (in YAML within quotes): nothing is compared. Warn: what differs is named in the condition `Drifted` and in
+    /// an event, and left as it is. Correct: it is also put back by an upgrade to what is deployed; where it comes
+    /// back, the next one waits longer each time, up to six hours. Default: that of the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<DriftMode>,
     /// Differences that are meant. At most 32 rules.

@@ -23,9 +23,15 @@ const RACES_MAX: u32 = 3;
 /// such as a list that names one item twice.
 const UNTYPED: &str = "failed to create typed patch object";
 
+/// How the API server says, within a refusal, that a webhook which has effects of its own would have to be asked.
+const NO_DRY_RUN: &str = "does not support dry run";
+
+/// How it says that somebody lacks a right, and not that admission denies what is stated.
+const LACKS: [&str; 2] = ["cannot get resource", "cannot patch resource"];
+
 /// What came of the comparison of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Compared {
+pub enum ComparedObject {
     /// Where it is not as stated, and the state in which it was read; `None` where it is as stated, or may be as it is.
     Read {
         print: Print,
@@ -35,65 +41,72 @@ pub enum Compared {
     /// It may be gone.
     MayBeGone,
     /// The API server does not say what it would be; why, without its words, which may quote a value.
-    Refused(&'static str),
+    Refused(Box<str>),
 }
 
-/// Compares one object with what is stated of it. An error is one that may pass by itself.
+/// Compares one object with what is stated of it; where it may be gone, its absence is no difference.
 pub async fn compare(
     requests: &Requests,
-    member: &Member,
+    (member, may_be_gone): (&Member, bool),
     stated: &Value,
     rules: &[IgnoreRule],
-) -> Result<Compared, ClusterError> {
+) -> ComparedObject {
     let rules: Vec<&IgnoreRule> = rules.iter().filter(|rule| rule.is_for(member)).collect();
     for _ in 0..RACES_MAX {
         let live = match requests.read_whole(member).await {
             Ok(Some(live)) => live,
-            Ok(None) if rules.iter().any(|rule| rule.is_for_all_of_it()) || goes_by_itself(stated) => {
-                return Ok(Compared::MayBeGone);
+            Ok(None) if may_be_gone || rules.iter().any(|rule| rule.is_for_all_of_it()) => {
+                return ComparedObject::MayBeGone;
             }
-            Ok(None) => return Ok(Compared::Missing),
-            Err(error) => return refused(error),
+            Ok(None) => return ComparedObject::Missing,
+            Err(error) => return refused(member, &error),
         };
         let print = Print::of(&live);
         // What is going is told of when it is gone.
         let is_going = live.pointer("/metadata/deletionTimestamp").is_some();
         if is_going || rules.iter().any(|rule| rule.is_for_all_of_it()) {
-            return Ok(Compared::Read { print, deviation: None });
+            return ComparedObject::Read { print, deviation: None };
         }
         let foretold = match requests.foretell(member, stated).await {
             Ok(foretold) => foretold,
-            Err(error) => return refused(error),
+            Err(error) => return refused(member, &error),
         };
         let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
         if version(&live) == version(&foretold) {
             let paths = compare::differences(&live, &foretold, &rules);
             let deviation = (!paths.is_empty()).then(|| Deviation::fields(paths));
-            return Ok(Compared::Read { print, deviation });
+            return ComparedObject::Read { print, deviation };
         }
     }
-    Err(ClusterError::Conflict("it changes all the time".into()))
+    refused(member, &ClusterError::Conflict("two requests in a row saw another version".into()))
 }
 
-/// A Job that is removed some time after its end.
-fn goes_by_itself(stated: &Value) -> bool {
-    stated["kind"] == "Job" && stated.pointer("/spec/ttlSecondsAfterFinished").is_some_and(Value::is_number)
-}
-
-fn refused(error: ClusterError) -> Result<Compared, ClusterError> {
-    match &error {
-        ClusterError::Forbidden(_) => Ok(Compared::Refused("the rights of the release do not allow it")),
-        ClusterError::NotFound(_) => Ok(Compared::Refused("its kind is not there")),
-        ClusterError::Refused(_) => Ok(Compared::Refused("the API server refuses what the chart states")),
-        ClusterError::Malformed(_) => Ok(Compared::Refused("the answer was not understood")),
-        ClusterError::Access(_) => Ok(Compared::Refused("the access to the cluster is not usable")),
+/// Why an object cannot be compared, without the words of the API server.
+fn refused(member: &Member, error: &ClusterError) -> ComparedObject {
+    let why = match error {
+        ClusterError::Conflict(_) => "it changes all the time",
+        ClusterError::Forbidden(message) if LACKS.iter().any(|lacks| message.contains(lacks)) => {
+            let Member { api_version, kind, .. } = member;
+            let why =
+                format!("the identity of the release needs the rights to get and to patch {kind} of {api_version}");
+            return ComparedObject::Refused(why.into());
+        }
+        ClusterError::NotFound(_) => "its kind is not there",
+        ClusterError::Refused(message) if message.contains(NO_DRY_RUN) => {
+            "an admission webhook does not support dry run, by which objects are compared"
+        }
+        ClusterError::Refused(_) | ClusterError::Forbidden(_) => {
+            "the API server, or an admission webhook, refuses what the chart states"
+        }
+        ClusterError::Malformed(_) => "the answer was not understood",
+        ClusterError::Access(_) => "the access to the cluster is not usable",
         ClusterError::Unavailable(message) if message.starts_with(UNTYPED) => {
-            Ok(Compared::Refused("the API server cannot apply what the chart states"))
+            "the API server cannot apply what the chart states"
         }
-        ClusterError::Conflict(_)
-        | ClusterError::Unavailable(_)
-        | ClusterError::Unreachable(_)
-        | ClusterError::Timeout
-        | ClusterError::NotLeading => Err(error),
-    }
+        ClusterError::Unavailable(_) => "the API server, or an admission webhook, is unavailable",
+        ClusterError::Unreachable(_) => "the API server cannot be reached",
+        ClusterError::Timeout => "the API server did not answer in time",
+        ClusterError::NotLeading => "this operator does not lead",
+    };
+    ComparedObject::Refused(why.into())
 }

@@ -5,28 +5,36 @@
 //! known without a request, and what a read has seen already is not compared again when its watch comes to tell of it.
 
 mod kept;
+#[cfg(test)]
+mod tests;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::timeout;
 
 pub use kept::Drifts;
 use kept::Task;
 
 use super::{Context, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, Compared},
+    cluster::{self, ClusterError, ComparedObject},
     helm,
-    release::{
-        Claim, Desired, DriftMode, DriftView, IgnoreRule, Member, Memory, Records, Snapshot, View, digest_of_rules,
-    },
+    release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
 };
 
 /// Releases that are compared at the same time. After a start of the operator all of them are due at once; more would
 /// take the API server's places from what somebody waits for.
 const COMPARISONS_MAX: usize = 4;
+/// Objects of one release that are asked for at the same time: so one slow answer does not hold the others up, and all
+/// comparisons together still make no more requests at once than a browser does.
+const OBJECTS_AT_ONCE: usize = 4;
+/// For the comparison of one release, waiting for its turn not counted. Two requests for each object are milliseconds;
+/// where they are seconds, what is left over is compared the next time, and other releases have their turn before.
+const COMPARISON_DEADLINE: Duration = Duration::from_secs(60);
 /// Between the end of a comparison and the next one of the same release, at least; and what it grows to where each one
 /// is wanted as soon as it may be.
 const PAUSE_FIRST: Duration = Duration::from_secs(2);
@@ -54,7 +62,8 @@ pub(super) fn look(
     let inventory = memory.inventory.as_ref();
     let inventory = inventory.filter(|found| newest.is_some_and(|newest| newest.revision == found.revision));
     let Some(inventory) = inventory else { return DriftView::Unseen };
-    let Some(prints) = context.live.prints(&inventory.members) else { return DriftView::Unseen };
+    let may_be_gone = |member: &Member| memory.may_be_gone(member, records.is());
+    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return DriftView::Unseen };
     let basis = (inventory.revision, digest_of_rules(&desired.drift_ignore));
     context.drifts.look(&release, basis, &inventory.members, &prints, now)
 }
@@ -63,92 +72,98 @@ pub(super) fn look(
 pub(super) fn detect(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, snapshot: &Snapshot) {
     let (Some(desired), Some(inventory)) = (desired, &snapshot.memory.inventory) else { return };
     let release = desired.policy.key();
-    let Some(prints) = context.live.prints(&inventory.members) else { return };
+    let may_be_gone = |member: &Member| snapshot.memory.may_be_gone(member, snapshot.records.is());
+    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return };
     let Some(task) = context.drifts.begin(&release, &inventory.members, &prints, snapshot.now) else { return };
+    let may_be_gone: HashSet<Member> = task.members.iter().filter(|member| may_be_gone(member)).cloned().collect();
     tracing::debug!(object = %key, %release, revision = task.revision, objects = ?task.members, "objects are compared");
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
-    tracker.spawn(async move {
-        let slot = context.drifts.slots.acquire().await;
-        let ended = compare(&context, &key, &desired, &task).await;
-        drop(slot);
-        let result = match &ended {
-            Ok(found) => kept::result(found),
-            Err((_, error)) => {
-                tracing::info!(object = %key, %release, reason = error.reason(), "objects cannot be compared yet");
-                "error"
-            }
-        };
-        context.metrics.comparisons.with_label_values(&[result]).inc();
-        let (found, failed) = match ended {
-            Ok(found) => (found, false),
-            Err((found, _)) => (found, true),
-        };
-        context.drifts.end(&release, task, found, failed, context.clock.now());
-        context.wake(&key);
-    });
+    tracker.spawn(async move { run(&context, &key, &desired, task, &may_be_gone).await });
 }
 
-/// What was found of each object, in the order of the task. What was found before an error counts all the same.
+/// Compares when it is its turn, and keeps what was found.
+async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Task, may_be_gone: &HashSet<Member>) {
+    let release = desired.policy.key();
+    let slot = context.drifts.slots.acquire().await;
+    let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, &mut task, may_be_gone));
+    // What is never told to have ended is never begun again.
+    let ended = AssertUnwindSafe(compared).catch_unwind().await;
+    drop(slot);
+    match ended {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => {
+            tracing::info!(object = %key, %release, reason = error.reason(), "objects cannot be compared yet");
+        }
+        Err(_) => {
+            tracing::error!(
+                object = %key,
+                %release,
+                "the operator itself failed in the middle of a comparison; its standard error output names the place"
+            );
+            task.refuse("a defect of the operator ended the comparison; its log names the place");
+        }
+        Ok(Err(_)) => task.refuse(&format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())),
+    }
+    context.metrics.comparisons.with_label_values(&[task.result()]).inc();
+    context.drifts.end(&release, task, context.clock.now());
+    context.wake(key);
+}
+
+/// Puts into the task what is found of each object. An error is one of all of them.
 async fn compare(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
-    task: &Task,
-) -> Result<Vec<Compared>, (Vec<Compared>, ClusterError)> {
-    let failed = |error| (Vec::new(), error);
+    task: &mut Task,
+    may_be_gone: &HashSet<Member>,
+) -> Result<(), ClusterError> {
     let release = desired.policy.key();
-    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context)).map_err(failed)?;
+    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context))?;
     let record = match requests.read_record_data(&release, task.revision).await {
         Ok(Some(record)) => record,
-        Ok(None) => return Err(failed(ClusterError::NotFound("the record is gone".into()))),
-        Err(ClusterError::Forbidden(_)) => return Ok(task.refused("its record may not be read")),
-        Err(error) => return Err(failed(error)),
-    };
-    let stated = stated(context, &release, task, record.bytes).await.map_err(failed)?;
-    let Some(stated) = stated else { return Ok(task.refused("its record cannot be read")) };
-    let rules: &[IgnoreRule] = &desired.drift_ignore;
-    let mut found = Vec::new();
-    for (member, stated) in task.members.iter().zip(&stated) {
-        let Some(stated) = stated else {
-            // A name that is generated, or a kind that another manifest version names: there is nothing to compare with.
-            found.push(Compared::MayBeGone);
-            continue;
-        };
-        match cluster::compare(&requests, member, stated, rules).await {
-            Ok(compared) => found.push(compared),
-            Err(error) => return Err((found, error)),
+        Ok(None) => return Err(ClusterError::NotFound("the record is gone".into())),
+        Err(ClusterError::Forbidden(_)) => {
+            task.refuse("its record may not be read");
+            return Ok(());
         }
-    }
-    Ok(found)
+        Err(error) => return Err(error),
+    };
+    let members = task.members.clone();
+    // Some megabytes of YAML, which no pass should wait for.
+    let read = tokio::task::spawn_blocking(move || stated(&record.bytes, &release, &members));
+    let Ok(Ok(stated)) = read.await else {
+        task.refuse("its record cannot be read");
+        return Ok(());
+    };
+    let Task { members, found, .. } = task;
+    let (requests, rules) = (&requests, &*desired.drift_ignore);
+    let looks = members.iter().zip(stated).zip(found).map(|((member, stated), found)| async move {
+        let compared = match stated {
+            Some(stated) => cluster::compare(requests, (member, may_be_gone.contains(member)), &stated, rules).await,
+            // A name that is generated, or a kind that another manifest version names: there is nothing to compare with.
+            None => ComparedObject::MayBeGone,
+        };
+        *found = Some(compared);
+    });
+    let looks: Vec<_> = looks.collect();
+    stream::iter(looks).buffer_unordered(OBJECTS_AT_ONCE).collect::<()>().await;
+    Ok(())
 }
 
-/// What the record states of each object of the task; `None` where it cannot be read.
-async fn stated(
-    context: &Context,
-    release: &ReleaseKey,
-    task: &Task,
-    record: Vec<u8>,
-) -> Result<Option<Vec<Option<Value>>>, ClusterError> {
-    let names: HashSet<(Box<str>, Box<str>)> =
-        task.members.iter().map(|member| (member.kind.clone(), member.name.clone())).collect();
-    let of = release.clone();
-    // Some megabytes of YAML, which no pass should wait for.
-    let read = tokio::task::spawn_blocking(move || {
-        helm::declared(&record, &of, |kind, name| names.contains(&(kind.into(), name.into())))
-    });
-    let Ok(Ok(objects)) = read.await else { return Ok(None) };
-    let mut stated: Vec<Option<Value>> = vec![None; task.members.len()];
-    for declared in objects {
-        let namespaced = context.is_namespaced(&declared.object.api_version, &declared.object.kind).await?;
-        let member: Member = declared.object.member(namespaced, &release.namespace);
-        if let Some(place) = task.members.iter().position(|one| *one == member) {
-            let mut object = declared.content;
-            if namespaced && let Some(metadata) = object.get_mut("metadata").and_then(|found| found.as_object_mut()) {
-                metadata.insert("namespace".to_owned(), (&*member.namespace).into());
-            }
-            stated[place] = Some(object);
+/// What a record states of each of these objects. Whether a kind lives in namespaces is told by the members.
+fn stated(record: &[u8], release: &ReleaseKey, members: &[Member]) -> Result<Vec<Option<Value>>, helm::DeclaredError> {
+    let names: HashSet<(&str, &str)> = members.iter().map(|member| (&*member.kind, &*member.name)).collect();
+    let mut stated: Vec<Option<Value>> = vec![None; members.len()];
+    for declared in helm::declared(record, release, |kind, name| names.contains(&(kind, name)))? {
+        let Some(at) = members.iter().position(|member| declared.is(member, release)) else { continue };
+        let mut object = declared.content;
+        let namespace = &*members[at].namespace;
+        let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+        if let Some(metadata) = metadata.filter(|_| !namespace.is_empty()) {
+            metadata.insert("namespace".to_owned(), namespace.into());
         }
+        stated[at] = Some(object);
     }
-    Ok(Some(stated))
+    Ok(stated)
 }

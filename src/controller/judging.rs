@@ -93,7 +93,14 @@ mod tests {
     };
 
     fn plan(because: Because) -> Plan {
-        Plan { action: Action::Idle, memory: Memory::default(), because, notes: Vec::new(), wake: Wake::Never }
+        Plan {
+            action: Action::Idle,
+            memory: Memory::default(),
+            because,
+            held: None,
+            notes: Vec::new(),
+            wake: Wake::Never,
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ApplyMethod, ManifestError, ManifestObject, manifest::documents_with_content, record::RecordError};
-use crate::types::ReleaseKey;
+use super::{ApplyMethod, ManifestError, manifest::documents_with_content, record::RecordError};
+use crate::{release::Member, types::ReleaseKey};
 
 /// Why it cannot be told. Repeats no text of the record.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +17,24 @@ pub enum DeclaredError {
 
 /// An object as helm applies it. Has no `Debug`: it may be a Secret.
 pub struct Declared {
-    pub object: ManifestObject,
+    api_version: Box<str>,
+    kind: Box<str>,
+    /// As written; empty means the release's namespace or none.
+    namespace: Box<str>,
+    name: Box<str>,
     /// With the label and the annotations that helm adds, which its records do not have.
     pub content: Value,
+}
+
+impl Declared {
+    /// Whether it is this member of a release. One without a namespace is of a kind that has none.
+    pub fn is(&self, member: &Member, release: &ReleaseKey) -> bool {
+        let namespace = if self.namespace.is_empty() { release.namespace.as_str() } else { &self.namespace };
+        self.api_version == member.api_version
+            && self.kind == member.kind
+            && self.name == member.name
+            && (member.namespace.is_empty() || *member.namespace == *namespace)
+    }
 }
 
 /// The objects of a record, of those that `wanted` chooses, in the order of the manifest. Reads the same bytes as
@@ -53,23 +68,17 @@ fn yaml_options() -> serde_saphyr::Options {
 
 /// Lists are taken apart, as [`super::manifest_objects`] does.
 fn take(found: &mut Vec<Declared>, mut content: Value, wanted: &impl Fn(&str, &str) -> bool) {
-    if let Some(Value::Array(items)) = content.get_mut("items").map(Value::take) {
-        return items.into_iter().for_each(|item| take(found, item, wanted));
+    if let Some(Value::Array(items)) = content.get_mut("items") {
+        return std::mem::take(items).into_iter().for_each(|item| take(found, item, wanted));
     }
     let text = |path: &str| content.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (kind, name) = (text("/kind"), text("/metadata/name"));
     if name.is_empty() || !wanted(kind, name) {
         return;
     }
-    let object = ManifestObject {
-        api_version: text("/apiVersion").into(),
-        kind: kind.into(),
-        namespace: Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty()).map(Into::into),
-        name: name.into(),
-        keep: false,
-        short_lived: false,
-    };
-    found.push(Declared { object, content });
+    let (api_version, namespace) = (text("/apiVersion").into(), text("/metadata/namespace").into());
+    let (kind, name) = (kind.into(), name.into());
+    found.push(Declared { api_version, kind, namespace, name, content });
 }
 
 /// What helm puts on every object, over the chart's own words.
@@ -124,8 +133,8 @@ mod tests {
     #[test]
     fn objects_are_told_as_helm_applies_them() {
         let found = read(MANIFEST, "ssa").unwrap();
-        let names: Vec<_> = found.iter().map(|one| (&*one.object.name, one.object.namespace.as_deref())).collect();
-        assert_eq!(names, [("a", None), ("b", Some("other"))]);
+        let names: Vec<_> = found.iter().map(|one| (&*one.name, &*one.namespace)).collect();
+        assert_eq!(names, [("a", ""), ("b", "other")]);
         let annotations = json!({"meta.helm.sh/release-name": "web", "meta.helm.sh/release-namespace": "meadow"});
         assert_eq!(found[0].content["metadata"]["annotations"], annotations);
         assert_eq!(found[0].content["data"], json!({"a": "b", "c": null}));
@@ -135,6 +144,30 @@ mod tests {
     #[test]
     fn what_was_given_whole_has_no_nulls() {
         assert_eq!(read(MANIFEST, "csa").unwrap()[0].content["data"], json!({"a": "b"}));
+    }
+
+    #[test]
+    fn items_that_are_no_list_are_a_part_of_the_object() {
+        let odd = "apiVersion: x.example/v1\nkind: Menu\nmetadata: {name: a}\nitems: {soup: 1}\n";
+        assert_eq!(read(odd, "ssa").unwrap()[0].content["items"], json!({"soup": 1}));
+    }
+
+    #[test]
+    fn a_member_is_known_by_where_it_lives() {
+        let found = read(MANIFEST, "ssa").unwrap();
+        let release =
+            ReleaseKey { namespace: Namespace::parse("meadow").unwrap(), name: ReleaseName::parse("web").unwrap() };
+        let is = |at: usize, namespace: &str| {
+            let Declared { api_version, kind, name, .. } = &found[at];
+            let member = Member {
+                api_version: api_version.clone(),
+                kind: kind.clone(),
+                namespace: namespace.into(),
+                name: name.clone(),
+            };
+            found[at].is(&member, &release)
+        };
+        assert!(is(0, "meadow") && !is(0, "other") && is(1, "other") && !is(1, "meadow") && is(0, ""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Action, Because, Next, Note, Priority, View, Wake, backoff};
+use super::{Action, Because, Held, Next, Note, Priority, View, Wake, backoff};
 use crate::{
     release::{
         Cause, Flight, Health, HistoryEntry, Inputs, InputsView, Inventory, LastFailure, Member, Memory, Operation,
@@ -42,12 +42,14 @@ pub(super) struct Draft<'a> {
     pub(super) policy: &'a Policy,
     pub(super) memory: Memory,
     pub(super) notes: Vec<Note>,
+    pub(super) held: Option<Held>,
     owner: OwnerId,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, policy: &'a Policy) -> Self {
-        Self { snapshot, policy, memory: snapshot.memory.clone(), notes: Vec::new(), owner: snapshot.object.owner() }
+        let (memory, owner) = (snapshot.memory.clone(), snapshot.object.owner());
+        Self { snapshot, policy, memory, notes: Vec::new(), held: None, owner }
     }
 
     pub(super) fn now(&self) -> Timestamp {

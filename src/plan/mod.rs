@@ -19,7 +19,7 @@ mod rules;
 pub use action::{Action, Priority, Wake};
 pub use case::{Case, Expected};
 pub use check::check;
-pub use report::{Because, Next, Note, View};
+pub use report::{Because, Held, Next, Note, View};
 pub use rules::{RULES, Rule};
 
 use jiff::SignedDuration;
@@ -42,6 +42,9 @@ pub struct Plan {
     /// What status is to hold before the action is done.
     pub memory: Memory,
     pub because: Because,
+    /// Why drift that is to be corrected is not corrected now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// What happened, to be told once.
     pub notes: Vec<Note>,
     /// When a pass is due although nothing changes.
@@ -80,7 +83,7 @@ pub fn plan(snapshot: &Snapshot) -> Plan {
         let after = if matches!(action, Action::Ask(_)) { SAY_QUEUED_AFTER } else { SAY_AFTER };
         wake = wake.or_sooner(snapshot.now.checked_add(after).map_or(Wake::Never, Wake::At));
     }
-    Plan { action, memory: draft.memory, because, notes: draft.notes, wake }
+    Plan { action, memory: draft.memory, because, held: draft.held, notes: draft.notes, wake }
 }
 
 /// An object whose names are no names never had a release.
@@ -93,7 +96,7 @@ fn nameless(snapshot: &Snapshot, message: &str) -> Plan {
     } else {
         (Action::Idle, Because::InvalidSpec(message.into()))
     };
-    Plan { action, memory, because, notes: Vec::new(), wake: Wake::Never }
+    Plan { action, memory, because, held: None, notes: Vec::new(), wake: Wake::Never }
 }
 
 #[cfg(test)]

@@ -145,6 +145,15 @@ pub enum Because {
     },
 }
 
+/// What holds the correction of drift back, where the release itself is as desired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Held {
+    /// What an upgrade would wait for: a dependency.
+    Waits(Because),
+    /// What is deployed is not tried again.
+    Quarantined,
+}
+
 /// What follows a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Next {

@@ -12,7 +12,7 @@ use sandbox::wait;
 use serde_json::{Value, json};
 
 use crate::helm3::helm_3;
-use crate::scenario::{Scenario, web};
+use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::stage::status::{condition, is_ready};
 use crate::tests;
@@ -27,6 +27,8 @@ tests![
     two_that_write_the_same_field_make_few_revisions,
     account_that_may_not_look_is_said_and_no_value_is_told,
     correction_that_fails_is_rolled_back_and_nothing_is_quarantined,
+    finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again,
+    object_that_cannot_be_compared_is_named_and_hides_no_other,
 ];
 
 /// A window that is long against the pause between two comparisons, and short for a test.
@@ -347,4 +349,48 @@ fn correction_that_fails_is_rolled_back_and_nothing_is_quarantined(s: &Scenario<
     ];
     assert_eq!(told, expected);
     assert_eq!(s.config("a", "message"), "hello", "the way back states the same");
+}
+
+fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: &Scenario<'_>) {
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migration" },
+        "spec": { "backoffLimit": 0, "template": {
+            "metadata": { "annotations": { "sandbox.test/outcome": "succeed" } },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "work", "image": "work" }] },
+        } },
+    });
+    s.repository.publish(&chart("1.8.0").file("templates/job.yaml", job.to_string()));
+    let operator = s.operate();
+    s.declare("a", &web("1.8.0", json!({ "driftDetection": { "mode": "Correct" } })));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    compared(s, &operator, 1.0);
+    assert!(s.object("/apis/batch/v1", "jobs", "migration").is_some());
+    operator.kill();
+    s.delete_object("batch/v1", "Job", "migration");
+    s.eventually("the Job is gone", || s.object("/apis/batch/v1", "jobs", "migration").is_none().then_some(()));
+    // Nobody who is there now has seen it finish.
+    let operator = s.operate();
+    compared(s, &operator, 1.0);
+    comes_to_rest(s);
+    assert!(condition(&s.ready("a"), "Drifted").is_none());
+    assert!(all_were_the_same(&operator));
+    assert!(s.object("/apis/batch/v1", "jobs", "migration").is_none());
+    assert_eq!(s.story("a"), "1 deployed");
+}
+
+fn object_that_cannot_be_compared_is_named_and_hides_no_other(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.declare("a", &in_mode("Warn"));
+    s.deployed("a", 1);
+    compared(s, &operator, 1.0);
+    // As where an admission webhook for that kind is down.
+    let down =
+        |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "configmaps" && info.is_write();
+    s.proxy.rule(Rule::new(down, Action::status(503)));
+    config_map(s, "evil");
+    s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "other" } } }));
+    let said = drifted(s, "a", "Service a differs at /spec/selector/app");
+    assert!(said.contains("ConfigMap a cannot be compared"), "{said}");
+    assert!(is_ready(&s.ready("a")));
 }

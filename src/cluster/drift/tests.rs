@@ -1,10 +1,13 @@
-//! What counts as a difference.
+//! What counts as a difference, and what is said where the API server tells none.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::mock::{Asked, client, failure};
 use super::compare::differences;
+use super::*;
 use crate::api::{DriftIgnore, DriftTarget};
-use crate::release::{IgnoreRule, Member};
 
 fn rule(paths: &[&str], managers: &[&str]) -> IgnoreRule {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -170,4 +173,53 @@ fn a_rule_is_for_the_objects_that_it_names() {
             && !rule(&["/a"], &[]).is_for_all_of_it()
             && !rule(&[], &["a"]).is_for_all_of_it()
     );
+}
+
+fn job() -> Member {
+    Member { api_version: "batch/v1".into(), kind: "Job".into(), namespace: "n".into(), name: "a".into() }
+}
+
+/// Compares a Job with an API server that knows its kind.
+async fn compared(may_be_gone: bool, answer: fn(&Asked) -> (u16, String)) -> ComparedObject {
+    let (client, _) = client(move |asked| match &*asked.path {
+        "/apis/batch/v1" => {
+            let kind = json!({"name": "jobs", "singularName": "", "namespaced": true, "kind": "Job", "verbs": []});
+            let list = json!({"kind": "APIResourceList", "groupVersion": "batch/v1", "resources": [kind]});
+            (200, list.to_string())
+        }
+        _ => answer(asked),
+    });
+    let requests = Requests::new(client, Arc::default());
+    compare(&requests, (&job(), may_be_gone), &json!({"metadata": {"name": "a"}}), &[]).await
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_there_is_missing_unless_it_may_be_gone() {
+    let nothing = |_: &Asked| failure(404, "NotFound", "jobs \"a\" not found");
+    assert_eq!(compared(false, nothing).await, ComparedObject::Missing);
+    assert_eq!(compared(true, nothing).await, ComparedObject::MayBeGone);
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_what_to_change() {
+    let why = async |answer: fn(&Asked) -> (u16, String)| match compared(false, answer).await {
+        ComparedObject::Refused(why) => why.into_string(),
+        other => panic!("{other:?}"),
+    };
+    let lacks = why(|_| {
+        let who = "User \"system:serviceaccount:n:deployer\" cannot get resource \"jobs\" in API group \"batch\"";
+        failure(403, "Forbidden", &format!("jobs.batch \"a\" is forbidden: {who}"))
+    });
+    assert!(lacks.await.contains("needs the rights to get and to patch Job of batch/v1"));
+    let webhook = why(move |asked| match &*asked.method {
+        "GET" => (200, r#"{"metadata": {"name": "a", "resourceVersion": "7"}}"#.to_owned()),
+        _ => failure(400, "BadRequest", "admission webhook \"x.example\" does not support dry run"),
+    });
+    assert!(webhook.await.contains("webhook does not support dry run"));
+    let denied = why(move |asked| match &*asked.method {
+        "GET" => (200, r#"{"metadata": {"name": "a", "resourceVersion": "7"}}"#.to_owned()),
+        _ => failure(403, "Forbidden", "admission webhook \"x.example\" denied the request: hunter2"),
+    });
+    let denied = denied.await;
+    assert!(denied.contains("or an admission webhook, refuses") && !denied.contains("hunter2"), "{denied}");
 }

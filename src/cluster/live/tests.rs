@@ -398,13 +398,16 @@ fn a_release_hears_of_every_change_of_a_member_only_where_it_attends_closely() {
     index.attend(&other, true);
     fold(&index, &web, 0, changed(7, 7));
     assert_eq!(wakes.taken(), [release("a")]);
-    assert_eq!(index.prints(std::slice::from_ref(&web)), Some(vec![LivePrint::There(Print { version: 7, mark: 7 })]));
+    let there = LivePrint::There(Print { version: 7, mark: 7 });
+    assert_eq!(index.prints(std::slice::from_ref(&web), |_| true), Some(vec![there]));
     // A write of status.
     fold(&index, &web, 0, changed(8, 7));
     assert_eq!(wakes.taken(), []);
     index.attend(&release("a"), false);
     fold(&index, &web, 0, changed(9, 9));
     assert_eq!(wakes.taken(), []);
-    assert_eq!(index.prints(&[deployment("nobody")]), Some(vec![LivePrint::Absent]));
-    assert_eq!(index.prints(&[member("Job", "apps", "unseen")]), None);
+    let nobody = [deployment("nobody")];
+    assert_eq!(index.prints(&nobody, |_| false), Some(vec![LivePrint::Absent]));
+    assert_eq!(index.prints(&nobody, |gone| *gone == nobody[0]), Some(vec![LivePrint::Finished]));
+    assert_eq!(index.prints(&[member("Job", "apps", "unseen")], |_| true), None, "not in view");
 }

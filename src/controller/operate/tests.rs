@@ -2,7 +2,7 @@
 
 use futures::future::{BoxFuture, ready};
 use jiff::{SignedDuration, Timestamp};
-use kube::Config;
+use kube::{Client, Config};
 use serde_json::json;
 
 use super::*;
@@ -69,6 +69,15 @@ fn context(repository: Repository) -> Arc<Context> {
             "metadata": { "resourceVersion": "1" } });
         (200, list.to_string())
     });
+    assembled(client, repository)
+}
+
+/// An operator in a cluster that answers as the client does, with no repository.
+pub(in crate::controller) fn operator(client: Client) -> Arc<Context> {
+    assembled(client, Repository { breaks: false })
+}
+
+fn assembled(client: Client, repository: Repository) -> Arc<Context> {
     let access = ClusterAccess {
         server: "https://10.0.0.1".to_owned(),
         authority: None,

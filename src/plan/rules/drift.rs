@@ -12,15 +12,14 @@
 
 use jiff::SignedDuration;
 
-use super::settled;
+use super::{dependency, settled};
 use crate::{
     plan::{
-        Action, Because, Note, Priority, backoff,
+        Action, Because, Held, Note, Priority, backoff,
         draft::{Decision, Draft},
     },
     release::{
-        Cause, DependencyState, Deviation, Drift, DriftMode, DriftView, Drifted, Finding, HistoryResult, OperationKind,
-        Record, Spec,
+        Cause, Deviation, Drift, DriftMode, DriftView, Drifted, Finding, HistoryResult, OperationKind, Record, Spec,
     },
 };
 
@@ -66,12 +65,11 @@ fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Becaus
     let drifted = finding.count > 0;
     remember(draft, revision, finding);
     let idle = |because| Decision { action: Action::Idle, because, wake: crate::plan::Wake::Never, placed: false };
-    let given_up = draft.inputs().is_some_and(|inputs| draft.memory.quarantine_of(&inputs.digest).is_some());
-    let held = given_up
-        || draft.snapshot.cycle.is_some()
-        || draft.snapshot.dependencies.iter().any(|dependency| dependency.state != DependencyState::Ready);
-    // Whoever holds an upgrade back is waited for by this one too, and what is not tried again is not deployed again.
-    if !drifted || draft.policy.drift != DriftMode::Correct || held {
+    if !drifted || draft.policy.drift != DriftMode::Correct {
+        return idle(because);
+    }
+    draft.held = held(draft);
+    if draft.held.is_some() {
         return idle(because);
     }
     let due = draft.memory.drift.as_ref().and_then(|drift| drift.not_before);
@@ -86,6 +84,14 @@ fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Becaus
         decision.because = because;
     }
     decision
+}
+
+/// Whoever holds an upgrade back is waited for by a correction too, and what is not tried again is not deployed again.
+fn held(draft: &mut Draft<'_>) -> Option<Held> {
+    if draft.inputs().is_some_and(|inputs| draft.memory.quarantine_of(&inputs.digest).is_some()) {
+        return Some(Held::Quarantined);
+    }
+    dependency::decide(draft).map(|decision| Held::Waits(decision.because))
 }
 
 fn remember(draft: &mut Draft<'_>, revision: u32, finding: Finding) {
@@ -141,6 +147,26 @@ fn begun(draft: &mut Draft<'_>) {
         drift.corrections = drift.corrections.saturating_add(1);
         drift.not_before = Some(backoff::next(now, drift.corrections, backoff::LIMIT_OUTSIDE, uid));
         drift.failure = None;
+    }
+}
+
+/// A correction was begun, and is planned anew at once on what is known by now: it was none.
+pub(super) fn unmade(draft: &mut Draft<'_>) {
+    if let Some(drift) = &mut draft.memory.drift {
+        drift.corrections = drift.corrections.saturating_sub(1);
+        drift.not_before = None;
+    }
+}
+
+/// The same where something that passes by itself kept helm from working: later each time, for as long as it does.
+pub(super) fn hindered(draft: &mut Draft<'_>) {
+    unmade(draft);
+    let (now, uid) = (draft.now(), &draft.snapshot.object.uid);
+    let failures = &mut draft.memory.failures;
+    failures.hindered = failures.hindered.saturating_add(1);
+    if let Some(drift) = &mut draft.memory.drift {
+        let tries = drift.corrections.saturating_add(failures.hindered);
+        drift.not_before = Some(backoff::next(now, tries, backoff::LIMIT_OUTSIDE, uid));
     }
 }
 

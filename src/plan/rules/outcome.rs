@@ -137,10 +137,14 @@ fn written<'o>(draft: &mut Draft<'_>, operation: &Operation, outcome: &'o Outcom
 fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> Because {
     if draft.is_past(operation) || is_first_surprise(draft, operation, failure) {
         draft.memory.operation = None;
+        if operation.cause == Cause::Drift {
+            super::drift::unmade(draft);
+        }
         return Because::Looking;
     }
     if is_correction_of_good(draft, operation) {
         draft.memory.operation = None;
+        super::drift::hindered(draft);
         draft.uncorrected(failure.message.clone());
         return super::settled::here(draft);
     }

@@ -24,7 +24,7 @@ type Way = BTreeSet<String>;
 
 /// The way to a decision, as words.
 fn way(snapshot: &Snapshot) -> Way {
-    let Plan { action, memory, because, notes, wake } = plan(snapshot);
+    let Plan { action, memory, because, held: _, notes, wake } = plan(snapshot);
     let mut way = BTreeSet::from([
         format!("rule {}", rule(snapshot).unwrap_or("none")),
         format!("says {}", words(&because)),

@@ -2,8 +2,11 @@
 
 use super::{super::sim::*, *};
 use crate::{
-    plan::Wake,
-    release::{Cause, DriftMode, FailureClass, Fault, HistoryResult, InputsView, OperationKind::Test},
+    plan::{Held, Wake},
+    release::{
+        Cause, DependencyState, DependencyView, DriftMode, FailureClass, Fault, HistoryResult, InputsView,
+        OperationKind::Test,
+    },
 };
 
 /// Good at pink, in that mode, with its objects compared.
@@ -196,4 +199,39 @@ fn newer_inputs_end_a_correction_and_what_held_it_back() {
     assert!(matches!(world.last, Some((Action::Cancel, _))), "{:?}", world.last);
     assert!(ends("blue", &world.run().because));
     assert_eq!(world.memory.drift, None);
+}
+
+#[test]
+fn a_correction_that_helm_never_came_to_is_not_counted_and_waits_longer_each_time() {
+    let mut world = watched(DriftMode::Correct);
+    for class in [FailureClass::LostRace, FailureClass::Unreachable, FailureClass::Unreachable] {
+        world.script.push_back(Run::Refused(class));
+    }
+    disturbed(&mut world);
+    let mut waited = Vec::new();
+    while let Wake::At(moment) = world.run().wake {
+        let drift = world.memory.drift.as_ref().unwrap();
+        assert_eq!((drift.corrections, drift.not_before), (0, Some(moment)));
+        waited.push(moment.duration_since(world.now).as_secs());
+        world.now = moment;
+    }
+    assert!(waited.len() == 2 && waited.is_sorted() && waited[0] >= 10, "{waited:?}");
+    assert_eq!(world.memory.drift.as_ref().map(|drift| drift.corrections), Some(1));
+}
+
+#[test]
+fn a_correction_that_is_held_back_says_by_what() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    while world.compared != Some((1, true)) {
+        world.pass();
+    }
+    let mut snapshot = world.snapshot();
+    let said = |snapshot: &crate::release::Snapshot| plan(snapshot).held;
+    assert_eq!(said(&snapshot), None);
+    let missing = DependencyView { name: "apps/db".into(), state: DependencyState::Missing };
+    snapshot.dependencies = vec![missing.clone()];
+    assert_eq!(said(&snapshot), Some(Held::Waits(Because::DependencyNotReady(missing))));
+    snapshot.cycle = Some(vec!["apps/db".into()]);
+    assert!(matches!(said(&snapshot), Some(Held::Waits(Because::DependencyCycle(_)))));
 }

@@ -1,0 +1,145 @@
+//! What is compared anew, and when.
+
+use super::*;
+use crate::{
+    release::{IgnoreRule, digest_of_rules},
+    types::{Namespace, ReleaseName},
+};
+
+fn release() -> ReleaseKey {
+    ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn there(version: u64, mark: u64) -> LivePrint {
+    LivePrint::There(Print { version, mark })
+}
+
+fn read(version: u64, mark: u64, deviation: Option<Deviation>) -> ComparedObject {
+    ComparedObject::Read { print: Print { version, mark }, deviation }
+}
+
+fn rules() -> ReleaseDigest {
+    digest_of_rules(&[])
+}
+
+/// One object, looked at and compared at the same second.
+struct One(Drifts, Vec<Member>);
+
+impl One {
+    fn new() -> Self {
+        let member =
+            Member { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: "n".into(), name: "a".into() };
+        Self(Drifts::default(), vec![member])
+    }
+
+    fn look(&self, revision: u32, print: LivePrint, second: i64) -> DriftView {
+        self.0.look(&release(), (revision, rules()), &self.1, &[print], at(second))
+    }
+
+    fn compare(&self, print: LivePrint, found: ComparedObject, second: i64) {
+        let task = self.0.begin(&release(), &self.1, &[print], at(second)).unwrap();
+        assert!(self.0.begin(&release(), &self.1, &[print], at(second)).is_none(), "one at a time");
+        self.0.end(&release(), Task { found: vec![Some(found)], ..task }, at(second));
+    }
+
+    fn is_known(&self, revision: u32, print: LivePrint, second: i64) -> bool {
+        matches!(self.look(revision, print, second), DriftView::Is { .. })
+    }
+}
+
+#[test]
+fn an_object_is_compared_once_and_again_when_somebody_changed_it() {
+    let one = One::new();
+    assert!(matches!(one.look(1, there(5, 1), 100), DriftView::Due { at: due } if due <= at(100)));
+    one.compare(there(5, 1), read(5, 1, None), 100);
+    assert_eq!(one.look(1, there(5, 1), 100), DriftView::Is { finding: Finding::default(), again: None });
+    assert!(one.is_known(1, there(9, 1), 100), "a write of status");
+    assert_eq!(one.look(1, there(10, 2), 100), DriftView::Due { at: at(102) });
+    one.compare(there(10, 2), read(10, 2, Some(Deviation::fields(vec!["/data".into()]))), 200);
+    let DriftView::Is { finding, again: None } = one.look(1, there(10, 2), 200) else { panic!("not known") };
+    assert_eq!((finding.count, finding.objects.len()), (1, 1));
+}
+
+#[test]
+fn a_watch_that_comes_after_the_read_tells_nothing_new() {
+    let one = One::new();
+    one.look(1, there(5, 1), 100);
+    one.compare(there(5, 1), read(8, 2, None), 100);
+    assert!(one.is_known(1, there(6, 3), 100), "of before the read");
+    assert!(one.is_known(1, there(8, 2), 100), "of the read");
+    assert!(!one.is_known(1, there(9, 4), 100), "of after it");
+}
+
+#[test]
+fn what_the_watch_had_not_seen_yet_can_be_missed_later() {
+    let one = One::new();
+    one.look(1, LivePrint::Absent, 100);
+    one.compare(LivePrint::Absent, read(8, 2, None), 100);
+    assert!(one.is_known(1, LivePrint::Absent, 100) && one.is_known(1, there(8, 2), 100));
+    assert!(!one.is_known(1, LivePrint::Absent, 100), "it was deleted since");
+    one.compare(LivePrint::Absent, ComparedObject::Missing, 200);
+    assert!(one.is_known(1, LivePrint::Absent, 200));
+    assert!(!one.is_known(1, there(20, 7), 200), "somebody made it again");
+}
+
+#[test]
+fn what_has_done_its_work_may_go() {
+    let one = One::new();
+    assert!(one.is_known(1, LivePrint::Finished, 100), "nothing is asked for it");
+    let other = One::new();
+    other.look(1, there(5, 1), 100);
+    other.compare(there(5, 1), read(5, 1, None), 100);
+    assert!(other.is_known(1, LivePrint::Finished, 100));
+}
+
+#[test]
+fn another_revision_and_other_rules_are_compared_anew() {
+    let one = One::new();
+    one.look(1, there(5, 1), 100);
+    one.compare(there(5, 1), read(5, 1, None), 100);
+    assert!(!one.is_known(2, there(5, 1), 200));
+    one.compare(there(5, 1), read(5, 1, None), 200);
+    let others = digest_of_rules(&[IgnoreRule::default()]);
+    assert!(matches!(one.0.look(&release(), (2, others), &one.1, &[there(5, 1)], at(300)), DriftView::Due { .. }));
+}
+
+#[test]
+fn what_cannot_be_compared_is_tried_again_later_each_time() {
+    let one = One::new();
+    let mut now = 100;
+    let mut pauses = Vec::new();
+    one.look(1, there(5, 1), now);
+    for _ in 0..10 {
+        one.compare(there(5, 1), ComparedObject::Refused("no".into()), now);
+        let DriftView::Is { finding, again: Some(again) } = one.look(1, there(5, 1), now) else { panic!("known") };
+        assert_eq!(finding.unseen.as_deref(), Some("ConfigMap a cannot be compared (no)"));
+        pauses.push(again.as_second() - now);
+        now = again.as_second();
+        assert!(matches!(one.look(1, there(5, 1), now), DriftView::Due { .. }));
+    }
+    assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+}
+
+#[test]
+fn an_object_that_changes_all_the_time_is_compared_less_and_less_often() {
+    let one = One::new();
+    let (mut now, mut version, mut times) = (100, 1, 0);
+    one.look(1, there(version, version), now);
+    one.compare(there(version, version), read(version, version, None), now);
+    while now < 100 + 3600 {
+        (now, version) = (now + 1, version + 1);
+        let DriftView::Due { at: due } = one.look(1, there(version, version), now) else { panic!("it changed") };
+        if due <= at(now) {
+            one.compare(there(version, version), read(version, version, None), now);
+            times += 1;
+        }
+    }
+    assert!((10..30).contains(&times), "{times} comparisons in an hour");
+    // Left alone for a while, it is compared at once.
+    now += 7200;
+    assert!(matches!(one.look(1, there(version + 1, version + 1), now), DriftView::Due { at: due } if due <= at(now)));
+}
