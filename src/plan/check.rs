@@ -50,7 +50,10 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
             must(record.is_some_and(locked), "only the record of a run that came to no end is unlocked");
             must(!matches!(snapshot.flight, Flight::Running { .. }), "the record of a living run is not unlocked");
         }
-        Action::Idle | Action::Prepare | Action::Inspect { .. } | Action::Ask(_) | Action::Withdraw => {}
+        Action::Inspect { .. } => {
+            must(!matches!(snapshot.spec, Spec::Refused { .. }), "nothing is read for a refused object");
+        }
+        Action::Idle | Action::Prepare | Action::Ask(_) | Action::Withdraw => {}
     }
     let good = matches!(plan.because, Because::Good { .. });
     must(

@@ -38,15 +38,24 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if matches!(draft.snapshot.claim, Claim::Theirs(_)) {
         return let_go();
     }
+    let refused = match &draft.snapshot.spec {
+        Spec::Refused { why, .. } => Some(why),
+        Spec::Valid(_) | Spec::Invalid { .. } => None,
+    };
     let Some(newest) = records.newest() else {
-        return super::leaving::wait(draft, Because::Uninstalling).or_else(let_go);
+        // Whether objects are still on their way out is not looked at with rights that nobody lends.
+        return if refused.is_some() {
+            let_go()
+        } else {
+            super::leaving::wait(draft, Because::Uninstalling).or_else(let_go)
+        };
     };
     if !draft.ever_ours() {
         return let_go();
     }
     // It was installed before its object was refused. The operator's own rights are not lent for its removal either, and
     // an object that waited for an account could hold its namespace for ever.
-    if let Spec::Refused { why, .. } = &draft.snapshot.spec {
+    if let Some(why) = refused {
         return Decision::act(Action::RemoveFinalizer, Because::LeftBehind { why: why.clone() });
     }
     // Nobody will ever be allowed to remove it, and an object that never goes would hold its namespace.
