@@ -329,7 +329,9 @@ impl Context {
         let before = named.insert(key.clone(), release.clone());
         drop(named);
         // The object was made anew before its end was heard of, and names another one.
-        before.iter().for_each(|before| self.forget_unclaimed(before));
+        if let Some(before) = before {
+            self.forget_unclaimed(&before);
+        }
     }
 
     /// Lets go of an object that is gone, and of its release where no other object names that. Not before it is gone:
@@ -337,7 +339,9 @@ impl Context {
     fn bury(&self, key: &ObjectKey) {
         self.forget(key);
         let release = self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-        release.iter().for_each(|release| self.forget_unclaimed(release));
+        if let Some(release) = release {
+            self.forget_unclaimed(&release);
+        }
     }
 
     fn forget_unclaimed(&self, release: &ReleaseKey) {

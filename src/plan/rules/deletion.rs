@@ -38,24 +38,13 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if matches!(draft.snapshot.claim, Claim::Theirs(_)) {
         return let_go();
     }
-    let refused = match &draft.snapshot.spec {
-        Spec::Refused { why, .. } => Some(why),
-        Spec::Valid(_) | Spec::Invalid { .. } => None,
-    };
-    let Some(newest) = records.newest() else {
-        // Whether objects are still on their way out is not looked at with rights that nobody lends.
-        return if refused.is_some() {
-            let_go()
-        } else {
-            super::leaving::wait(draft, Because::Uninstalling).or_else(let_go)
-        };
-    };
+    let Some(newest) = records.newest() else { return gone(draft) };
     if !draft.ever_ours() {
         return let_go();
     }
     // It was installed before its object was refused. The operator's own rights are not lent for its removal either, and
     // an object that waited for an account could hold its namespace for ever.
-    if let Some(why) = refused {
+    if let Spec::Refused { why, .. } = &draft.snapshot.spec {
         return Decision::act(Action::RemoveFinalizer, Because::LeftBehind { why: why.clone() });
     }
     // Nobody will ever be allowed to remove it, and an object that never goes would hold its namespace.
@@ -83,4 +72,11 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         decision.because = Because::Uninstalling;
     }
     Some(decision)
+}
+
+/// There is no record. Whether objects are still on their way out is not looked at with rights that nobody lends.
+fn gone(draft: &mut Draft<'_>) -> Option<Decision> {
+    let refused = matches!(draft.snapshot.spec, Spec::Refused { .. });
+    let first = if refused { None } else { super::leaving::wait(draft, Because::Uninstalling) };
+    first.or_else(|| Decision::act(Action::RemoveFinalizer, Because::LettingGo))
 }
