@@ -15,7 +15,7 @@ use kube::core::PartialObjectMeta;
 use tokio::sync::Notify;
 
 use held::Shard;
-pub use held::{RecordsRead, VersionedRecord};
+pub use held::{RecordsRead, RecordsSeen, VersionedRecord};
 pub use label::OwnLabel;
 pub(super) use label::versioned_record;
 
@@ -24,7 +24,7 @@ use super::locked::locked;
 use super::scope::Scope;
 use super::wakes::Wakes;
 use super::watch::{Change, Pulse, follow_builtin, side_by_side};
-use crate::release::{Records, View};
+use crate::release::View;
 use crate::types::ReleaseKey;
 
 /// Selects what helm's Secret driver writes.
@@ -100,7 +100,7 @@ impl RecordIndex {
     }
 
     /// The revisions of a release. One that is told `Pending` is woken when there is more to say.
-    pub fn look(&self, key: &ReleaseKey) -> View<Records> {
+    pub fn look(&self, key: &ReleaseKey) -> View<RecordsSeen> {
         let Some(place) = self.scope.place(key.namespace.as_str()) else {
             return View::Refused(Scope::unwatched(key.namespace.as_str()));
         };

@@ -62,7 +62,7 @@ async fn indexes_answer_from_their_watches_and_one_that_is_refused_slows_nobody(
         namespace: Namespace::parse(namespace).unwrap(),
         name: ReleaseName::parse("web").unwrap(),
     };
-    while !matches!(records.look(&of("apps")), View::Is(found) if found.deployed().is_some()) {
+    while !matches!(records.look(&of("apps")), View::Is(found) if found.records.deployed().is_some()) {
         tokio::task::yield_now().await;
     }
     while records.look(&of("closed")) == View::Pending {

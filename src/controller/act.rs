@@ -7,7 +7,7 @@ use super::{
     aftermath::{leaving, read_payload},
     drift,
     floor::Known,
-    gather, leftovers,
+    gather, guarded, leftovers,
     operate::{Attempt, Brake, identity, operate},
     prepare,
     sight::Sight,
@@ -56,7 +56,7 @@ pub(super) async fn act(
             if let Some(without) = context.requests.remove_finalizer(&object.metadata).await? {
                 context.main.observe(without);
             }
-            context.forget(key, policy.map(Policy::key).as_ref());
+            context.forget(key);
         }
         Action::Prepare => {
             if let Some(desired) = desired {
@@ -69,7 +69,7 @@ pub(super) async fn act(
                 inspect(context, (key, service_account), policy, (*revision, plan.memory.inventory.as_ref()))?;
             }
         }
-        Action::Compare { revision } => adoption::compare(context, key, desired, *revision),
+        Action::Compare { revision } => adoption::compare(context, key, desired, &snapshot.inputs, *revision),
         Action::Detect { .. } => drift::detect(context, key, desired, snapshot),
         Action::Adopt { revision, resource_version, digest } => {
             adoption::adopt(context, key, desired, (*revision, resource_version), digest.as_ref()).await?;
@@ -91,13 +91,13 @@ pub(super) async fn act(
                 start(context, (key, service_account.map(Into::into)), policy, desired, operation, snapshot);
             }
         }
-        Action::Mark { revision } => mark(context, key, policy, *revision).await?,
+        Action::Mark { revision, version } => mark(context, key, policy, (*revision, *version)).await?,
         Action::Clear { revisions } => {
             leftovers::clear(context, key, object, desired, revisions);
         }
-        Action::Unlock { revision } => {
+        Action::Unlock { revision, version } => {
             if let Some(policy) = policy {
-                unlock(context, (key, service_account), policy, *revision, &snapshot.records).await?;
+                unlock(context, (key, service_account), policy, (*revision, *version), &snapshot.records).await?;
             }
         }
     }
@@ -131,7 +131,11 @@ fn look_up(
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
         let known = Known { deployed: deployed.as_ref(), records: &records, owner: &owner };
-        let found = prepare::prepare(&context, &key, &desired, Some(known), (&fingerprint, anew)).await;
+        let found = prepare::prepare(&context, &key, &desired, Some(known), (&fingerprint, anew));
+        let found = guarded(found).await.unwrap_or_else(|defect| {
+            let message = format!("chart and values cannot be looked up: {defect}").into();
+            Err(InputsProblem { kind: InputsProblemKind::Chart, message, transient: true })
+        });
         let schedule = gather::schedule(&context, &desired.policy, desired.version.is_moving());
         context.inputs.end(&key, &fingerprint, found, schedule, context.clock.now());
         context.wake(&key);
@@ -153,19 +157,28 @@ fn inspect(
     }
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        let read = match revision {
-            0 => leaving(&context, &sight, &release, of).await.map(|members| (Payload::left(members), 0)),
-            _ => read_payload(&context, &sight, &release, revision).await,
-        };
-        match read {
-            Ok((payload, version)) => context.payloads.put(&release, payload, version),
-            Err(error) => {
-                tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
-                // A record that is gone is so for the index too in a moment.
-                let transient = error.is_transient() || matches!(error, ClusterError::NotFound(_));
-                context.payloads.fail(&release, revision, (&error, transient), context.clock.now());
+        let read = guarded(async {
+            match revision {
+                0 => leaving(&context, &sight, &release, of).await.map(|members| (Payload::left(members), 0)),
+                _ => read_payload(&context, &sight, &release, revision).await,
             }
-        }
+        });
+        let (error, transient) = match read.await {
+            Ok(Ok((payload, version))) => {
+                context.payloads.put(&release, payload, version);
+                return context.wake(&key);
+            }
+            // A record that is gone is so for the index too in a moment.
+            Ok(Err(error @ ClusterError::NotFound(_))) => (error.to_string(), true),
+            Ok(Err(error)) => (error.to_string(), error.is_transient()),
+            Err(defect) => (defect.to_string(), true),
+        };
+        tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
+        let why = match revision {
+            0 => format!("whether objects of the release that is gone are still there cannot be found out: {error}"),
+            _ => format!("the record of revision {revision}, or its objects, cannot be read: {error}"),
+        };
+        context.payloads.fail(&release, revision, (&why, transient), context.clock.now());
         context.wake(&key);
     });
     Ok(())
@@ -223,8 +236,13 @@ fn start(
 
 /// Says on the record that the revision is ours and good. A rollback's record has the labels of its target, so both
 /// are said.
-async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revision: u32) -> Result<(), ClusterError> {
-    let Some(policy) = policy else { return Ok(()) };
+async fn mark(
+    context: &Context,
+    key: &ObjectKey,
+    policy: Option<&Policy>,
+    (revision, version): (u32, u64),
+) -> Result<(), ClusterError> {
+    let Some(release) = policy.map(Policy::key) else { return Ok(()) };
     let number = revision.to_string();
     let owner = OwnerId::of(key);
     let labels = [
@@ -232,10 +250,12 @@ async fn mark(context: &Context, key: &ObjectKey, policy: Option<&Policy>, revis
         (LABEL_REVISION, Some(number.as_str())),
         (LABEL_VERIFIED, Some(number.as_str())),
     ];
-    // What another helm superseded meanwhile may have been judged by objects of the revision after it.
-    let seen = context.records.version(&policy.key(), revision);
-    if let Some(record) = context.requests.mark(&policy.key(), (revision, seen), &labels).await? {
-        context.records.observe_record(&policy.key(), record);
+    match context.requests.mark(&release, (revision, Some(version)), &labels).await {
+        Ok(Some(record)) => context.records.observe_record(&release, record),
+        Ok(None) => {}
+        // It is judged anew, by a view that is not late.
+        Err(ClusterError::Conflict(_) | ClusterError::NotFound(_)) => drop(context.read_records(&release).await?),
+        Err(error) => return Err(error),
     }
     context.wake(key);
     Ok(())
@@ -249,35 +269,46 @@ async fn may_unlock(
     policy: &Policy,
     revision: u32,
     planned_on: &View<Records>,
-) -> Result<(), ClusterError> {
+) -> Result<bool, ClusterError> {
     let own = planned_on.is().is_some_and(|records| records.belong_to(&OwnerId::of(key)));
     if own || context.settings.tenancy == Tenancy::Trusted {
-        return Ok(());
+        return Ok(true);
     }
     let as_release = context.requests_as(&identity(key, service_account, context))?;
-    let tried = as_release.try_writing_record(&policy.key(), revision).await;
-    if let Err(error @ ClusterError::Forbidden(_)) = &tried {
-        let message = format!("the lock of another helm process on revision {revision} stays: {error}").into();
-        let problem = InputsProblem { kind: InputsProblemKind::Forbidden, message, transient: false };
-        context.inputs.fail(key, None, problem, context.clock.now());
+    let release = policy.key();
+    match as_release.try_writing_record(&release, revision).await {
+        Ok(()) => Ok(true),
+        Err(error @ ClusterError::Forbidden(_)) => {
+            let why = format!(
+                "the lock of another helm process on revision {revision} stays, for the service account may not take \
+                 it away: {error}; let it get and update Secrets in namespace {}",
+                release.namespace
+            );
+            context.payloads.refuse(&release, revision, &why, context.clock.now());
+            context.wake(key);
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
-    tried
 }
 
 async fn unlock(
     context: &Context,
     (key, service_account): (&ObjectKey, Option<&str>),
     policy: &Policy,
-    revision: u32,
+    (revision, version): (u32, u64),
     planned_on: &View<Records>,
 ) -> Result<(), ClusterError> {
-    may_unlock(context, (key, service_account), policy, revision, planned_on).await?;
+    if !may_unlock(context, (key, service_account), policy, revision, planned_on).await? {
+        return Ok(());
+    }
     let release = policy.key();
     let Some(record) = context.requests.read_record_data(&release, revision).await? else { return Ok(()) };
-    // The view may be of the time before helm's last write, and whose record says another thing by now is alive.
-    let planned_on = planned_on.is().and_then(|records| records.get(revision)).map(|record| record.status);
-    if helm::decode(&record.bytes).is_ok_and(|payload| Some(payload.status) != planned_on) {
-        return context.read_records(&release).await.map(drop);
+    // The view may be of the time before helm's last write, and whose record was written since then is alive.
+    if record.version() != version {
+        context.read_records(&release).await?;
+        context.wake(key);
+        return Ok(());
     }
     let description = "The helm process died; unlocked by helm-release-operator";
     let Ok(bytes) = helm::unlock(&record.bytes, description) else {
@@ -292,4 +323,46 @@ async fn unlock(
         context.records.observe_record(&release, record);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::mock::{failure, log_of},
+        controller::mock::{self, NO_RECORDS, Repository},
+    };
+
+    const READ: (u32, u64) = (1, 7);
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("apps", "unicorn")
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_for_the_record_that_was_judged_and_its_loss_is_looked_into() {
+        let (context, log) = mock::context(Repository { breaks: true }, |asked| match &*asked.method {
+            "PATCH" => failure(409, "Conflict", "it has changed"),
+            _ => (200, NO_RECORDS.to_owned()),
+        });
+        mark(&context, &key(), Some(&mock::desired(&context).policy), READ).await.unwrap();
+        let asked = log_of(&log);
+        assert_eq!(asked[0].body["metadata"]["resourceVersion"], "7");
+        assert!(asked[1].path.ends_with("/secrets"), "the records are read anew: {asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_record_that_was_written_since_its_age_was_judged_stays_locked() {
+        let (context, log) = mock::context(Repository { breaks: true }, |asked| {
+            let labels =
+                serde_json::json!({"owner": "helm", "name": "unicorn", "version": "1", "status": "pending-upgrade"});
+            let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "data": {"release": ""}, "metadata": {
+                "name": "sh.helm.release.v1.unicorn.v1", "namespace": "apps", "resourceVersion": "8", "labels": labels}});
+            (200, if asked.path.ends_with("/secrets") { NO_RECORDS.to_owned() } else { secret.to_string() })
+        });
+        let policy = mock::desired(&context).policy;
+        unlock(&context, (&key(), None), &policy, READ, &View::Is(Records::default())).await.unwrap();
+        assert!(context.payloads.get(&policy.key(), None).is_none(), "nothing was made of what it holds");
+        assert!(log_of(&log).iter().all(|asked| asked.method == "GET"), "{:?}", log_of(&log));
+    }
 }

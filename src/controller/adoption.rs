@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Context, aftermath, inputs::Prepared, operate::identity, prepare, sight::Sight};
+use super::{
+    Context, Defect, aftermath, guarded, inputs::Prepared, offload::offload, operate::identity, prepare, sight::Sight,
+};
 use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
     release::{
-        Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, LABEL_ADOPTED, LABEL_DIGEST,
-        LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
+        Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, InputsView, LABEL_ADOPTED,
+        LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
     },
     sources::SourceError,
     types::{ObjectKey, ReleaseDigest},
@@ -23,16 +25,16 @@ use crate::{
 /// tells when it is back.
 #[derive(Debug, thiserror::Error)]
 enum CompareError {
-    #[error(transparent)]
+    #[error("the record and the objects of somebody else's release cannot be read to compare them: {0}")]
     Cluster(#[from] ClusterError),
-    #[error("{}", .0.message)]
+    #[error("somebody else's release cannot be compared with what is declared: {}", .0.message)]
     Inputs(InputsProblem),
-    #[error("its chart cannot be compared: {0}")]
+    #[error("the declared chart cannot be read to compare somebody else's release with it: {0}")]
     Chart(#[from] SourceError),
-    #[error("the declared values are not JSON: {0}")]
+    #[error("somebody else's release cannot be compared: the declared values are not JSON at line {} column {}", .0.line(), .0.column())]
     Values(#[from] serde_json::Error),
-    #[error("the record was not read to the end")]
-    Interrupted(#[from] tokio::task::JoinError),
+    #[error("somebody else's release was not compared: {0}")]
+    Defect(#[from] Defect),
 }
 
 impl CompareError {
@@ -42,14 +44,21 @@ impl CompareError {
             Self::Inputs(problem) => problem.transient,
             Self::Chart(error) => error.is_transient(),
             Self::Values(_) => false,
-            Self::Interrupted(_) => true,
+            Self::Defect(_) => true,
         }
     }
 }
 
 /// Starts to compare a revision with what is declared, unless that is under way.
-pub(super) fn compare(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, revision: u32) {
-    let Some(desired) = desired else { return };
+pub(super) fn compare(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+    desired: Option<Box<Desired>>,
+    planned_on: &InputsView,
+    revision: u32,
+) {
+    let (Some(desired), InputsView::Known { inputs, .. }) = (desired, planned_on) else { return };
+    let digest = inputs.digest.clone();
     let release = desired.policy.key();
     if !context.payloads.begin(&release, revision) {
         return;
@@ -57,7 +66,8 @@ pub(super) fn compare(context: &Arc<Context>, key: &ObjectKey, desired: Option<B
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
-        match look(&context, &key, &desired, revision).await {
+        let looked = guarded(look(&context, &key, &desired, &digest, revision)).await;
+        match looked.unwrap_or_else(|defect| Err(defect.into())) {
             Ok(Some((payload, version))) => context.payloads.put(&release, payload, version),
             Ok(None) => context.payloads.give_up(&release),
             Err(error) => {
@@ -69,17 +79,23 @@ pub(super) fn compare(context: &Arc<Context>, key: &ObjectKey, desired: Option<B
     });
 }
 
-/// What the record tells, with the comparison and the version of the record; `None` where it is not there any more.
+/// What the record tells, with the comparison and the version of the record; `None` where it is not there any more, or
+/// where what is declared is not what the comparison was planned for.
 async fn look(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
+    digest: &ReleaseDigest,
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
     let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key), None).await;
     let prepared = prepared.map_err(CompareError::Inputs)?;
-    let digest = prepared.inputs.digest.clone();
+    if prepared.inputs.digest != *digest {
+        // A range has moved since: compared with that, it would be compared again and again.
+        context.inputs.outdate(key);
+        return Ok(None);
+    }
     let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {
         context.read_records(&release).await?;
         return Ok(None);
@@ -91,7 +107,7 @@ async fn look(
         ForeignAction::Unreadable => Compared::Differs(Vec::new()),
         ForeignAction::Upgrade | ForeignAction::Rollback { .. } => compared(context, &prepared, record).await?,
     };
-    let comparison = Some(Box::new(Comparison { digest, resource_version, result }));
+    let comparison = Some(Box::new(Comparison { digest: digest.clone(), resource_version, result }));
     Ok(Some((Payload { comparison, ..payload }, version)))
 }
 
@@ -109,9 +125,7 @@ async fn compared(context: &Context, prepared: &Prepared, record: RecordData) ->
     }
     let chart = context.charts.content(&prepared.chart).await?;
     let values: Value = serde_json::from_slice(prepared.values.expose())?;
-    // Some megabytes of JSON, which no pass should wait for.
-    let read = tokio::task::spawn_blocking(move || helm::content(&record.bytes));
-    let Ok(found) = read.await? else {
+    let Ok(found) = offload(move || helm::content(&record.bytes)).await else {
         return Ok(Compared::Differs(vec![Difference::Chart]));
     };
     let mut differs = chart.differences(&found.chart);
@@ -157,10 +171,35 @@ pub(super) async fn adopt(
             context.read_records(&release).await?;
         }
         Err(error @ ClusterError::Forbidden(_)) => {
-            context.payloads.refuse(&release, revision, &error, context.clock.now());
+            let namespace = &release.namespace;
+            let why = format!(
+                "the service account may not take over revision {revision}: {error}; let it get and update Secrets in \
+                 namespace {namespace}"
+            );
+            context.payloads.refuse(&release, revision, &why, context.clock.now());
         }
         Err(error) => return Err(error),
     }
     context.wake(key);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::mock::{self, Repository};
+
+    #[tokio::test]
+    async fn a_defect_in_a_comparison_is_said_and_the_comparison_made_again() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let desired = mock::desired(&context);
+        let release = desired.policy.key();
+        let known = InputsView::Known { inputs: mock::inputs("blue"), look_again: None, passed_over: None };
+        compare(&context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
+        context.tasks.close();
+        context.tasks.wait().await;
+        let unread = context.payloads.unread(&release, 1).unwrap();
+        assert!(unread.transient && unread.why.contains("defect of the operator"), "{unread:?}");
+        assert!(context.payloads.begin(&release, 1));
+    }
 }

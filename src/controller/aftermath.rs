@@ -2,7 +2,14 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 
-use super::{Context, leftovers::is_of, operate::Attempt, persistently, sight::Sight, spoilt, verdicts};
+use super::{
+    Context,
+    leftovers::is_of,
+    operate::Attempt,
+    persistently,
+    sight::{READS_AT_ONCE, Sight},
+    spoilt, verdicts,
+};
 use crate::{
     api::{INVENTORY_MAX, OperationKind},
     cluster::{ClusterError, RecordData},
@@ -14,10 +21,6 @@ use crate::{
     },
     types::{Duration, ReleaseKey},
 };
-
-/// Reads of one release under way at the same time. One after the other, hundreds of objects would hold up a verdict for
-/// seconds; more at once, after each of many runs of helm, would take the API server's places from others.
-const READS_AT_ONCE: usize = 8;
 
 /// Reads what there is after helm's end.
 pub(super) async fn look(context: &Context, attempt: &Attempt, before: Records, ended: Ended) -> Outcome {

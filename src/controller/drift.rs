@@ -8,9 +8,9 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 pub use kept::Drifts;
 use kept::Task;
 
-use super::{Context, operate::identity};
+use super::{Context, guarded, offload::offload, operate::identity};
 use crate::{
     cluster::{self, ClusterError, ComparedObject},
     helm,
@@ -30,7 +30,7 @@ use crate::{
 /// take the API server's places from what somebody waits for.
 const COMPARISONS_MAX: usize = 4;
 /// Objects of one release that are asked for at the same time: so one slow answer does not hold the others up, and all
-/// comparisons together still make no more requests at once than a browser does.
+/// comparisons together still make no more than sixteen requests at once.
 const OBJECTS_AT_ONCE: usize = 4;
 /// For the comparison of one release, waiting for its turn not counted. Two requests for each object are milliseconds;
 /// where they are seconds, what is left over is compared the next time, and other releases have their turn before.
@@ -88,20 +88,16 @@ async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Ta
     let slot = context.drifts.slots.acquire().await;
     let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, &mut task, may_be_gone));
     // What is never told to have ended is never begun again.
-    let ended = AssertUnwindSafe(compared).catch_unwind().await;
+    let ended = guarded(compared).await;
     drop(slot);
     match ended {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => {
             tracing::info!(object = %key, %release, reason = error.reason(), "objects cannot be compared yet");
         }
-        Err(_) => {
-            tracing::error!(
-                object = %key,
-                %release,
-                "the operator itself failed in the middle of a comparison; its standard error output names the place"
-            );
-            task.refuse("a defect of the operator ended the comparison; its log names the place");
+        Err(defect) => {
+            tracing::error!(object = %key, %release, %defect, "objects cannot be compared");
+            task.refuse(&defect.to_string());
         }
         Ok(Err(_)) => task.refuse(&format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())),
     }
@@ -130,9 +126,7 @@ async fn compare(
         Err(error) => return Err(error),
     };
     let members = task.members.clone();
-    // Some megabytes of YAML, which no pass should wait for.
-    let read = tokio::task::spawn_blocking(move || stated(&record.bytes, &release, &members));
-    let Ok(Ok(stated)) = read.await else {
+    let Ok(stated) = offload(move || stated(&record.bytes, &release, &members)).await else {
         task.refuse("its record cannot be read");
         return Ok(());
     };

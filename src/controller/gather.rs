@@ -32,16 +32,19 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     let settling = now.duration_since(context.since()) < SETTLING;
     let policy = spec.policy().cloned();
     let refused = matches!(spec, Spec::Refused { .. });
-    let (records, claim, health) = match &policy {
+    let (records, version, claim, health) = match &policy {
         Some(policy) => {
             let release = policy.key();
-            let records = context.records.look(&release);
+            context.names(&key, &release);
+            let seen = context.records.look(&release);
+            let version = seen.is().map_or(0, |seen| seen.version);
+            let records = seen.map(|seen| seen.records);
             let claim = claim(context, object, &release, records.is());
             let health =
                 if refused { HealthView::default() } else { health(context, &release, (&memory, records.is()), now) };
-            (records, claim, health)
+            (records, version, claim, health)
         }
-        None => (View::Pending, Claim::Ours, HealthView::default()),
+        None => (View::Pending, 0, Claim::Ours, HealthView::default()),
     };
     let inputs = desired.as_ref().and_then(|desired| inputs(context, object, &key, desired, &memory));
     let sources_unseen = desired.is_some() && inputs.is_none();
@@ -59,8 +62,8 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     {
         return Gathered::NotYet;
     }
-    let seen = policy.as_ref().map_or(Seen::NOTHING, |policy| seen(context, &policy.key(), records.is()));
-    let Seen { payload, unread, spoilt, untouched } = seen;
+    let Seen { payload, unread, spoilt, untouched } =
+        policy.as_ref().map_or(Seen::NOTHING, |policy| seen(context, &policy.key(), records.is(), version));
     let drift = drift::look(context, desired.as_deref(), &claim, &memory, &records, now);
     let flight = context.board.flight(&key);
     let snapshot = Snapshot {
@@ -73,6 +76,7 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
         dependencies,
         cycle,
         records,
+        version,
         payload,
         unread,
         spoilt,
@@ -110,31 +114,27 @@ impl Seen {
 }
 
 /// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not known.
-fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>) -> Seen {
+fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>, at: u64) -> Seen {
     let Some(records) = records else { return Seen::NOTHING };
     let Some(newest) = records.newest() else {
         context.ages.forget(release);
         let payload = context.payloads.get(release, None).filter(|payload| payload.revision == 0);
         return Seen { payload, unread: context.payloads.unread(release, 0), ..Seen::NOTHING };
     };
-    let version = |revision| context.records.version(release, revision);
-    let (revision, at) = (newest.revision, version(newest.revision));
-    let untouched = match at {
-        Some(at) if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling => {
-            context.ages.untouched(release, revision, at, Instant::now())
-        }
-        Some(_) | None => {
-            context.ages.forget(release);
-            types::Duration::ZERO
-        }
+    let revision = newest.revision;
+    let untouched = if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling {
+        context.ages.untouched(release, revision, at, Instant::now())
+    } else {
+        context.ages.forget(release);
+        types::Duration::ZERO
     };
     let gone = newest.status == RecordStatus::Uninstalled;
     let tells = |payload: &Payload| payload.revision == revision || (gone && payload.revision == 0);
     let left = || context.payloads.unread(release, 0).filter(|_| gone);
     Seen {
-        payload: context.payloads.get(release, at).filter(tells),
+        payload: context.payloads.get(release, Some(at)).filter(tells),
         unread: context.payloads.unread(release, revision).or_else(left),
-        spoilt: context.payloads.spoilt(release, version),
+        spoilt: context.payloads.spoilt(release, |revision| context.records.version(release, revision)),
         untouched,
     }
 }

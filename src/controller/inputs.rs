@@ -37,6 +37,8 @@ enum State {
         look_again: Option<Timestamp>,
         passed_over: Option<Box<str>>,
     },
+    /// What was known, or is remembered in status, was found not to be what there is.
+    Outdated,
 }
 
 struct Entry {
@@ -78,6 +80,7 @@ impl InputsIndex {
     ) -> InputsView {
         let mut entries = self.lock();
         match entries.get(key).filter(|entry| *entry.fingerprint == *fingerprint) {
+            Some(Entry { state: State::Outdated, .. }) => InputsView::Stale,
             Some(Entry { state: State::Underway(None), .. }) => InputsView::Underway,
             Some(Entry { state: State::Underway(Some(known)), .. }) => {
                 InputsView::Known { inputs: known.clone(), look_again: None, passed_over: None }
@@ -109,7 +112,7 @@ impl InputsIndex {
         let known = match same.map(|entry| &entry.state) {
             Some(State::Underway(_)) => return false,
             Some(State::Known { inputs, .. }) => Some(inputs.clone()),
-            Some(State::Failed { .. }) | None => None,
+            Some(State::Failed { .. } | State::Outdated) | None => None,
         };
         let tries = same.map_or(0, |entry| entry.tries);
         let entry = Entry { fingerprint: fingerprint.into(), state: State::Underway(known), tries, prepared: None };
@@ -147,7 +150,7 @@ impl InputsIndex {
                             passed_over: (problem.kind == InputsProblemKind::Older).then_some(problem.message),
                         }
                     }
-                    State::Underway(_) | State::Failed { .. } | State::Known { .. } => {
+                    State::Underway(_) | State::Failed { .. } | State::Known { .. } | State::Outdated => {
                         State::Failed { problem, at: now }
                     }
                 };
@@ -163,6 +166,17 @@ impl InputsIndex {
         if matches!(&entry.state, State::Known { inputs, .. } if digest.is_none_or(|digest| inputs.digest == *digest)) {
             entry.tries = entry.tries.saturating_add(1);
             entry.state = State::Failed { problem, at: now };
+            entry.prepared = None;
+        }
+    }
+
+    /// Something else was found than is known, where it was needed. It is looked up anew: to forget it would bring back
+    /// what status remembers, which is the same.
+    pub fn outdate(&self, key: &ObjectKey) {
+        if let Some(entry) = self.lock().get_mut(key)
+            && matches!(entry.state, State::Known { .. })
+        {
+            entry.state = State::Outdated;
             entry.prepared = None;
         }
     }
@@ -206,5 +220,25 @@ impl Schedule {
             .fold(7_i64, |sum, byte| sum.wrapping_mul(31).wrapping_add(i64::from(byte)) & 0xffff);
         let jitter = SignedDuration::from_millis(i64::try_from(interval.as_millis()).ok()? / 10 * (sum % 100) / 100);
         from.checked_add(interval).ok()?.checked_add(jitter).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_turned_out_to_be_others_are_looked_up_whatever_status_remembers() {
+        let (index, key) = (InputsIndex::default(), ObjectKey::new("apps", "unicorn"));
+        let remembered = crate::controller::mock::inputs("pink");
+        let schedule = Schedule { interval: None, since: Timestamp::UNIX_EPOCH };
+        let look = || index.look(&key, "sources", Some(&remembered), schedule);
+        assert!(matches!(look(), InputsView::Known { .. }));
+        index.outdate(&key);
+        assert_eq!(look(), InputsView::Stale);
+        assert!(index.begin(&key, "sources"));
+        assert_eq!(look(), InputsView::Underway);
+        index.outdate(&key);
+        assert_eq!(look(), InputsView::Underway, "a look-up under way finds what there is");
     }
 }

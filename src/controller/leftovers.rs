@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, aftermath, operate::identity, sight::Sight};
+use super::{Context, aftermath, guarded, operate::identity, sight::Sight};
 use crate::{
     api::HelmRelease,
     cluster::{ClusterError, Event, EventKind, Target},
@@ -121,7 +121,11 @@ pub(super) fn clear(
     tracker.spawn(async move {
         let ended = {
             let _over = this.over.clone().drop_guard();
-            remove(&context, &release, (&key, account.as_deref()), &revisions, &this.stop).await
+            guarded(remove(&context, &release, (&key, account.as_deref()), &revisions, &this.stop)).await
+        };
+        let ended = match ended {
+            Ok(ended) => ended.map_err(|error| error.to_string()),
+            Err(defect) => Err(defect.to_string()),
         };
         match ended {
             Ok(ended) => {
@@ -151,6 +155,43 @@ async fn remove(
 ) -> Result<Ended, ClusterError> {
     let as_release = context.requests_as(&identity(key, service_account, context))?;
     let sight = Sight::of(context, key, service_account)?;
+    // Reads may be hundreds, and helm waits: any of them may be broken off. A request to delete is seen to its end.
+    let found = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(Ended::Overtaken),
+        found = find(context, release, &sight, revisions) => found?,
+    };
+    let Some((doomed, mut cleared)) = found else { return Ok(Ended::Overtaken) };
+    for (member, object) in doomed {
+        if stop.is_cancelled() {
+            return Ok(Ended::Overtaken);
+        }
+        // Not as it was seen, somebody uses it.
+        let said = |path| object.pointer(path).and_then(Value::as_str);
+        let seen = said("/metadata/uid").zip(said("/metadata/resourceVersion"));
+        match as_release.delete_member(&member, seen).await {
+            Ok(()) => cleared.gone.push(member),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => cleared.staying.push((member, error.to_string())),
+        }
+    }
+    for revision in revisions {
+        let number = revision.to_string();
+        let marked = context.requests.mark(release, (*revision, None), &[(LABEL_CLEARED, Some(&number))]).await?;
+        if let Some(record) = marked {
+            context.records.observe_record(release, record);
+        }
+    }
+    Ok(Ended::Cleared(cleared))
+}
+
+/// What is to be deleted, as it was seen, and what is known to stay; `None` where somebody has deployed meanwhile.
+async fn find(
+    context: &Context,
+    release: &ReleaseKey,
+    sight: &Sight,
+    revisions: &[u32],
+) -> Result<Option<(Vec<(Member, Value)>, Cleared)>, ClusterError> {
     let records = context.read_records(release).await?;
     let mut cleared = Cleared::default();
     let mut doomed = Vec::new();
@@ -179,30 +220,8 @@ async fn remove(
             doomed.push((member, object));
         }
     }
-    if context.read_records(release).await? != records {
-        return Ok(Ended::Overtaken);
-    }
-    for (member, object) in doomed {
-        if stop.is_cancelled() {
-            return Ok(Ended::Overtaken);
-        }
-        // Not as it was seen, somebody uses it.
-        let said = |path| object.pointer(path).and_then(Value::as_str);
-        let seen = said("/metadata/uid").zip(said("/metadata/resourceVersion"));
-        match as_release.delete_member(&member, seen).await {
-            Ok(()) => cleared.gone.push(member),
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => cleared.staying.push((member, error.to_string())),
-        }
-    }
-    for revision in revisions {
-        let number = revision.to_string();
-        let marked = context.requests.mark(release, (*revision, None), &[(LABEL_CLEARED, Some(&number))]).await?;
-        if let Some(record) = marked {
-            context.records.observe_record(release, record);
-        }
-    }
-    Ok(Ended::Cleared(cleared))
+    let unchanged = context.read_records(release).await? == records;
+    Ok(unchanged.then_some((doomed, cleared)))
 }
 
 /// What `revisions` have and nothing since: whatever else was deployed since the oldest of them is in use, or may be
@@ -278,7 +297,20 @@ fn tell(context: &Context, about: &Target, cleared: &Cleared) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Namespace, ReleaseName};
+    use crate::{
+        controller::mock::{self, Repository},
+        types::{Namespace, ReleaseName},
+    };
+
+    #[tokio::test]
+    async fn clearing_reads_nothing_more_once_helm_waits_for_it() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let (key, stop) = (ObjectKey::new("apps", "unicorn"), CancellationToken::new());
+        stop.cancel();
+        let release = mock::desired(&context).policy.key();
+        let ended = remove(&context, &release, (&key, None), &[1], &stop).await;
+        assert!(matches!(ended, Ok(Ended::Overtaken)));
+    }
 
     #[test]
     fn clearing_that_fails_is_tried_again_later_each_time_and_by_nobody_meanwhile() {

@@ -20,6 +20,8 @@ mod inputs;
 mod judging;
 mod leftovers;
 mod look;
+#[cfg(test)]
+mod mock;
 mod offload;
 mod operate;
 mod order;
@@ -36,6 +38,7 @@ mod write;
 
 use std::{
     collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -44,6 +47,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable as _};
+use futures::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -134,6 +138,8 @@ pub struct Context {
     helm_slots: Semaphore,
     hook_slots: Semaphore,
     learning: Mutex<HashSet<Ref>>,
+    /// The release that each object named when it was looked at last.
+    named: Mutex<HashMap<ObjectKey, ReleaseKey>>,
     wakes: Wakes<ObjectKey>,
     tasks: TaskTracker,
     failed_passes: Mutex<HashMap<ObjectKey, u32>>,
@@ -152,6 +158,16 @@ where
         .with_max_delay(READ_AGAIN_LONGEST)
         .with_max_times(READ_AGAIN_TIMES);
     ask.retry(pauses).when(ClusterError::is_transient).await
+}
+
+/// A defect of ours in the middle of a task. What the task panicked with stays out, for it may quote values.
+#[derive(Debug, thiserror::Error)]
+#[error("a defect of the operator ended it; its standard error output names the place")]
+struct Defect;
+
+/// A panic as an error: what a task has begun would count as under way until the operator starts anew.
+async fn guarded<T>(task: impl Future<Output = T>) -> Result<T, Defect> {
+    AssertUnwindSafe(task).catch_unwind().await.map_err(|_| Defect)
 }
 
 /// Soon, and later each time; `failed` times in a row before.
@@ -306,20 +322,74 @@ impl Context {
         delay
     }
 
-    /// Lets go of all that is remembered of an object that is gone.
-    fn forget(&self, key: &ObjectKey, release: Option<&ReleaseKey>) {
+    /// Remembers which release an object names, to let go of that with the object.
+    fn names(&self, key: &ObjectKey, release: &ReleaseKey) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.get(key) == Some(release) {
+            return;
+        }
+        let before = named.insert(key.clone(), release.clone());
+        drop(named);
+        // The object was made anew before its end was heard of, and names another one.
+        if let Some(before) = before {
+            self.forget_unclaimed(&before);
+        }
+    }
+
+    /// Lets go of an object that is gone, and of its release where no other object names that. Not before it is gone:
+    /// a pass meanwhile would remember it again.
+    fn bury(&self, key: &ObjectKey) {
+        self.forget(key);
+        let release = self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if let Some(release) = release {
+            self.forget_unclaimed(&release);
+        }
+    }
+
+    fn forget_unclaimed(&self, release: &ReleaseKey) {
+        if !self.main.claimants(release).is_empty() {
+            return;
+        }
+        self.payloads.give_up(release);
+        self.ages.forget(release);
+        self.clearing.end(release);
+        self.drifts.forget(release);
+        self.live.forget(release);
+    }
+
+    /// Lets go of what is remembered of an object alone.
+    fn forget(&self, key: &ObjectKey) {
         self.inputs.forget(key);
         self.values.refer(key, Vec::new());
         self.board.forget(key);
         self.judging.forget(key);
         self.census.forget(key);
         self.passed(key);
-        if let Some(release) = release {
-            self.payloads.give_up(release);
-            self.ages.forget(release);
-            self.clearing.end(release);
-            self.drifts.forget(release);
-            self.live.forget(release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::Payload;
+    use mock::Repository;
+
+    #[tokio::test]
+    async fn a_release_is_forgotten_with_the_last_object_that_names_it() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let release = mock::desired(&context).policy.key();
+        let (key, other) = (ObjectKey::new("apps", "unicorn"), ObjectKey::new("apps", "other"));
+        context.payloads.put(&release, Payload::left(Vec::new()), 0);
+        for key in [&key, &other] {
+            context.names(key, &release);
         }
+        context.main.observe(mock::object());
+        context.bury(&other);
+        assert!(context.payloads.get(&release, None).is_some(), "unicorn is there and names it");
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        context.payloads.put(&release, Payload::left(Vec::new()), 0);
+        context.names(&key, &release);
+        context.bury(&key);
+        assert!(context.payloads.get(&release, None).is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! of the outcome, so no verdict is taken from a view that is older than the end of helm.
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

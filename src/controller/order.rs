@@ -134,7 +134,7 @@ async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>,
     let prepared = prepare::at_hand(context, key, desired, attempt.prepared.clone(), operation.digest.as_ref()).await;
     let prepared = prepared.map_err(|problem| changed(problem.message.into()))?;
     if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
-        context.inputs.forget(key);
+        context.inputs.outdate(key);
         return Err(changed("chart or values changed before helm started".into()));
     }
     Ok(prepared)

@@ -119,6 +119,7 @@ pub fn assemble(parts: Parts) -> Assembled {
         clearing: super::leftovers::Clearing::default(),
         drifts: super::drift::Drifts::default(),
         learning: Mutex::default(),
+        named: Mutex::default(),
         wakes,
         tasks: TaskTracker::new(),
         failed_passes: Mutex::default(),
@@ -256,7 +257,7 @@ fn queue(context: Arc<Context>, ears: &Ears) -> impl Stream<Item = ObjectKey> + 
 /// Lets go of what is remembered of objects that are gone.
 async fn bury(context: Arc<Context>, mut gone: Wakes<ObjectKey>) {
     while let Some(key) = gone.next().await {
-        context.forget(&key, None);
+        context.bury(&key);
     }
 }
 

@@ -47,9 +47,12 @@ pub enum Action {
     Acknowledge {
         operation: Box<str>,
     },
-    /// Label the record of a revision as ours and good.
+    /// Label the record of the newest revision as ours and good, if it still is what it was when the revision was
+    /// judged: what another helm superseded meanwhile may have been judged by the objects of the revision after it.
     Mark {
         revision: u32,
+        /// [`crate::release::Snapshot::version`].
+        version: u64,
     },
     /// Delete the objects of these revisions, none of which became good, that the newest does not have. A task, not
     /// awaited.
@@ -57,9 +60,11 @@ pub enum Action {
         revisions: Vec<u32>,
     },
     /// A helm process died over this record, or a removal was stopped: set it to failed, so that helm works on the
-    /// release again.
+    /// release again. Only if the record still is what it was when its process was found to be dead.
     Unlock {
         revision: u32,
+        /// [`crate::release::Snapshot::version`].
+        version: u64,
     },
 }
 

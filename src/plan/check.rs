@@ -36,21 +36,29 @@ pub fn check(snapshot: &Snapshot, plan: &Plan) -> Vec<String> {
         }
         Action::Compare { .. } => adoption(snapshot, &mut must),
         Action::Detect { revision } => detection(snapshot, *revision, &mut must),
-        Action::Mark { revision } => {
-            must(records.is_some_and(|r| r.get(*revision).is_some()), "only a revision that is there is marked");
+        Action::Mark { revision, version } => {
+            must(newest.is_some_and(|n| n.revision == *revision), "only the newest revision is marked");
+            must(*version == snapshot.version, "what is marked is what was judged");
         }
         Action::Clear { revisions } => {
             let bad = |revision: &u32| records.and_then(|r| r.get(*revision)).is_some_and(|r| !r.is_verified());
             must(revisions.iter().all(bad), "nothing of a revision that was good is cleared away");
             must(newest.is_some_and(Record::is_verified), "only a good release is cleared of what is left over");
         }
-        Action::Unlock { revision } => {
+        Action::Unlock { revision, version } => {
             let locked = |record: &Record| record.status.is_pending() || record.status == RecordStatus::Uninstalling;
-            let record = records.and_then(|r| r.get(*revision));
-            must(record.is_some_and(locked), "only the record of a run that came to no end is unlocked");
+            let record = newest.filter(|newest| newest.revision == *revision);
+            must(
+                record.is_some_and(locked),
+                "only the newest record is unlocked, and only of a run that came to no end",
+            );
+            must(*version == snapshot.version, "what is unlocked is what was seen standing still");
             must(!matches!(snapshot.flight, Flight::Running { .. }), "the record of a living run is not unlocked");
         }
-        Action::Idle | Action::Prepare | Action::Inspect { .. } | Action::Ask(_) | Action::Withdraw => {}
+        Action::Inspect { .. } => {
+            must(!matches!(snapshot.spec, Spec::Refused { .. }), "nothing is read for a refused object");
+        }
+        Action::Idle | Action::Prepare | Action::Ask(_) | Action::Withdraw => {}
     }
     let good = matches!(plan.because, Because::Good { .. });
     must(

@@ -278,26 +278,36 @@ impl<'a> Draft<'a> {
 
     /// Has the payload of the newest record read, unless that failed a moment ago.
     pub(super) fn inspect(&self, revision: u32, because: Because) -> Option<Decision> {
-        self.read(Action::Inspect { revision }, because)
+        self.unless_refused(Action::Inspect { revision }, because)
     }
 
     /// The same, to compare it with what is declared.
     pub(super) fn compare(&self, revision: u32, because: Because) -> Option<Decision> {
-        self.read(Action::Compare { revision }, because)
+        self.unless_refused(Action::Compare { revision }, because)
     }
 
-    fn read(&self, action: Action, because: Because) -> Option<Decision> {
+    /// Has the lock of somebody else's process taken away, unless the right to do that was missing a moment ago.
+    pub(super) fn unlock_of_others(&self, revision: u32, because: Because) -> Option<Decision> {
+        self.unless_refused(self.unlock(revision), because)
+    }
+
+    fn unless_refused(&self, action: Action, because: Because) -> Option<Decision> {
         match &self.snapshot.unread {
             Some(Unread { why, transient, until }) if self.now() < *until => {
-                let because = if *transient {
-                    Because::ViewPending(View::Records)
-                } else {
-                    Because::ViewRefused { view: View::Records, why: why.clone() }
-                };
-                Decision::until(because, *until)
+                Decision::until(Because::Unread { why: why.clone(), transient: *transient }, *until)
             }
             Some(_) | None => Decision::act(action, because),
         }
+    }
+
+    /// Says on the record that the revision is good. Holds for the record as it was seen.
+    pub(super) fn mark(&self, revision: u32) -> Action {
+        Action::Mark { revision, version: self.snapshot.version }
+    }
+
+    /// Takes the lock of a dead process off the record. Holds for the record as it was seen.
+    pub(super) fn unlock(&self, revision: u32) -> Action {
+        Action::Unlock { revision, version: self.snapshot.version }
     }
 
     /// The attempts left, or what follows instead.

@@ -1,7 +1,7 @@
 //! How an attempt ends in memory: good, bad, or without a result.
 
 use super::{
-    Action, Because, Note, Wake, backoff,
+    Because, Note, Wake, backoff,
     draft::{Decision, Draft},
     rules,
 };
@@ -76,7 +76,7 @@ impl Draft<'_> {
             // What is desired is another thing by now, or not known.
             Because::Looking
         };
-        Decision { action: Action::Mark { revision }, because, wake: Wake::Never, placed: false }
+        Decision { action: self.mark(revision), because, wake: Wake::Never, placed: false }
     }
 
     /// Nothing failed that would have to be said: the way back was taken from an upgrade that was only interrupted.

@@ -48,6 +48,13 @@ pub enum Because {
         view: View,
         why: Box<str>,
     },
+    /// The record of the newest revision, or objects, could not be read, or a record not be written. Says what, and what
+    /// to do; it is tried again by itself.
+    Unread {
+        why: Box<str>,
+        /// It may pass with nobody doing anything.
+        transient: bool,
+    },
     /// The record of the newest revision cannot be read; the name of its Secret.
     RecordUnreadable {
         secret: Box<str>,

@@ -195,16 +195,31 @@ impl FailureClass {
 
     /// Passes by itself and says nothing about the release: tried again, not counted as an attempt.
     pub fn is_transient(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Unreachable
-                | Self::Locked
-                | Self::LostRace
-                | Self::InputsChanged
-                | Self::HelmUnavailable
-                | Self::RecordSpoilt
-                | Self::Internal
-        )
+            | Self::Locked
+            | Self::LostRace
+            | Self::InputsChanged
+            | Self::HelmUnavailable
+            | Self::RecordSpoilt
+            | Self::Internal => true,
+            Self::Forbidden
+            | Self::Template
+            | Self::Schema
+            | Self::Incompatible
+            | Self::MissingKind
+            | Self::Ownership
+            | Self::Conflict
+            | Self::Invalid
+            | Self::Admission
+            | Self::Hook
+            | Self::NotReady
+            | Self::NamespaceMissing
+            | Self::AccountMissing
+            | Self::TooLarge
+            | Self::NotFound
+            | Self::Other => false,
+        }
     }
 
     /// Whose fault a failure of this class is, after a revision was written.

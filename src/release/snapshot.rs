@@ -33,6 +33,10 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Vec<Box<str>>>,
     pub records: View<Records>,
+    /// Of the Secret of the newest record, as it was seen together with [`Self::records`]; 0 where there is none. What is
+    /// decided of that record holds for no other state of it.
+    #[serde(default)]
+    pub version: u64,
     /// What the payload of the newest record told, if it was read. Of revision 0, where the release is gone: what a look
     /// at its objects told.
     #[serde(default)]
@@ -254,14 +258,15 @@ pub enum Compared {
     Differs(Vec<Difference>),
 }
 
-/// A payload that could not be read.
+/// What could not be done with the newest record, or with the objects of a release that is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Unread {
+    /// A sentence: what, and what to do.
     pub why: Box<str>,
     /// It may pass by itself.
     pub transient: bool,
-    /// It is not asked for again before then.
+    /// It is not tried again before then.
     pub until: Timestamp,
 }
 

@@ -66,6 +66,7 @@ fn held(plan: &Plan) -> Option<String> {
         | Because::StrangerAtWork { .. }
         | Because::ViewRefused { .. }
         | Because::RecordUnreadable { .. }
+        | Because::Unread { .. }
         | Because::Inputs(_)) => Some(say(because).message),
         Because::Good { .. }
         | Because::Looking

@@ -69,7 +69,10 @@ pub(super) fn say(because: &Because) -> Saying {
             (Truth::False, Reason::Unhealthy, message, Going::Rest)
         }
         Because::Hindered { .. } | Because::RecordSpoilt { .. } => hindrance(because),
-        Because::ViewPending(_) | Because::ViewRefused { .. } | Because::RecordUnreadable { .. } => view(because),
+        Because::ViewPending(_)
+        | Because::ViewRefused { .. }
+        | Because::Unread { .. }
+        | Because::RecordUnreadable { .. } => view(because),
         Because::Looking
         | Because::Queued
         | Because::Running { .. }
@@ -134,6 +137,12 @@ fn view(because: &Because) -> Said {
             format!("waiting for a complete view of {}", what(*view)),
             Going::Working,
         ),
+        Because::Unread { why, transient: true } => {
+            (Truth::Unknown, Reason::ViewIncomplete, format!("{why}; it is tried again"), Going::Working)
+        }
+        Because::Unread { why, transient: false } => {
+            (Truth::False, Reason::Refused, format!("{why}; it is tried again"), Going::Working)
+        }
         Because::RecordUnreadable { secret } => {
             let message = format!(
                 "helm's record of the newest revision, Secret {secret}, cannot be read, and helm can do nothing with it; restore the Secret, or delete it to go on from the revision before"

@@ -75,14 +75,22 @@ fn object_without_an_account_is_refused_until_it_has_one(s: &Scenario<'_>) {
 
 fn release_from_before_is_left_when_its_refused_object_is_deleted(s: &Scenario<'_>) {
     let operator = s.operate();
-    s.declare("a", &web("1.0.0", json!({})));
-    s.deployed("a", 1);
-    s.marked("a", 1);
+    for name in ["a", "b"] {
+        s.declare(name, &web("1.0.0", json!({})));
+        s.deployed(name, 1);
+        s.marked(name, 1);
+    }
     operator.terminate().unwrap();
     let _operator = s.operate_with(&s.strict());
-    s.refused("a", "Refused");
-    s.delete("a");
-    s.gone("a");
+    for name in ["a", "b"] {
+        s.refused(name, "Refused");
+    }
+    // What is left of a release that somebody removed is not looked at either, and holds nothing.
+    s.helm(&["uninstall", "b"]);
+    for name in ["a", "b"] {
+        s.delete(name);
+        s.gone(name);
+    }
     let note = s.event("a", "UninstallFailed");
     assert!(note.contains("left") && note.contains("service account"), "{note}");
     assert_eq!(s.story("a"), "1 deployed");

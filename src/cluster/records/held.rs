@@ -15,6 +15,14 @@ pub struct VersionedRecord {
     pub record: Record,
 }
 
+/// All records of a release, as they are in view.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordsSeen {
+    pub records: Records,
+    /// Of the Secret of the newest; 0 where there is none.
+    pub version: u64,
+}
+
 /// All records of a release, as a complete list with a quorum told them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordsRead {
@@ -124,14 +132,16 @@ impl Shard {
         wakes
     }
 
-    pub(super) fn look(&mut self, key: &ReleaseKey) -> View<Records> {
+    pub(super) fn look(&mut self, key: &ReleaseKey) -> View<RecordsSeen> {
         let view = self.standing.view(());
         if view == View::Pending {
             self.waiting.insert(key.clone());
         }
         view.map(|()| {
-            let held = self.entries.get(key).map(|entry| entry.held.iter().map(|held| held.record.clone()).collect());
-            Records::new(held.unwrap_or_default())
+            let held = self.entries.get(key).map_or(&[][..], |entry| &entry.held);
+            let newest = held.iter().max_by_key(|held| held.record.revision);
+            let records = Records::new(held.iter().map(|held| held.record.clone()).collect());
+            RecordsSeen { records, version: newest.map_or(0, |newest| newest.version) }
         })
     }
 

@@ -39,7 +39,7 @@ fn listed(index: &RecordIndex, secrets: impl IntoIterator<Item = Meta>, version:
 
 fn statuses(index: &RecordIndex, release: &str) -> Vec<(u32, RecordStatus)> {
     match index.look(&key(release)) {
-        View::Is(records) => records.iter().map(|record| (record.revision, record.status)).collect(),
+        View::Is(seen) => seen.records.iter().map(|record| (record.revision, record.status)).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -143,7 +143,19 @@ fn mark_of_our_own_is_seen_at_once_and_survives_an_older_list() {
     index.observe_record(&key("a"), marked);
     assert_eq!(wakes.taken(), [key("a")]);
     listed(&index, [secret("a", 1, "deployed", 5)], 11);
-    assert!(index.look(&key("a")).is().unwrap().get(1).unwrap().is_verified());
+    assert!(index.look(&key("a")).is().unwrap().records.get(1).unwrap().is_verified());
+}
+
+#[test]
+fn records_are_seen_together_with_the_version_of_the_newest() {
+    let (index, _) = index();
+    let version = || index.look(&key("a")).is().unwrap().version;
+    listed(&index, [secret("a", 2, "deployed", 8), secret("a", 1, "superseded", 9)], 10);
+    assert_eq!(version(), 8);
+    index.fold(0, Change::Applied(secret("a", 2, "superseded", 11)));
+    assert_eq!(version(), 11);
+    index.fold(0, Change::Deleted(secret("a", 2, "superseded", 12)));
+    assert_eq!(version(), 9);
 }
 
 #[test]
@@ -185,7 +197,7 @@ fn refused_namespace_says_why_and_leaves_the_others_alone() {
     assert_eq!(index.look(&other), View::Refused("no".into()));
     index.fold(1, Change::Begin);
     index.fold(1, complete(3));
-    assert_eq!(index.look(&key("a")), View::Is(Records::default()));
+    assert_eq!(index.look(&key("a")), View::Is(RecordsSeen::default()));
     let far = ReleaseKey { namespace: Namespace::parse("far").unwrap(), ..key("a") };
     assert!(matches!(index.look(&far), View::Refused(why) if why.contains("not watched")));
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     api::HelmRelease,
     cluster::{LivePrint, mock::failure},
-    controller::operate::tests::operator,
+    controller::mock::{Repository, context_of},
     release::Finding,
 };
 
@@ -66,7 +66,7 @@ fn is_gone() -> Answer {
 
 /// What is known after one comparison of all objects, and how long it took.
 async fn compared(objects: usize, answer: impl Fn(&str) -> Answer + Clone + Send + 'static) -> (DriftView, Duration) {
-    let context = operator(server(objects, answer));
+    let context = context_of(server(objects, answer), Repository { breaks: false });
     let object: HelmRelease = serde_json::from_value(json!({
         "apiVersion": "helmrelease.dev/v1alpha1", "kind": "HelmRelease",
         "metadata": { "name": "web", "namespace": "apps" }, "spec": { "releaseVersion": "1.0.0" },

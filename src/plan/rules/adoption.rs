@@ -43,7 +43,7 @@ fn take_over(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
     }
     let digest = draft.inputs()?.digest.clone();
     if newest.status.is_pending() {
-        return Decision::act(Action::Unlock { revision }, Because::Recovering { revision });
+        return draft.unlock_of_others(revision, Because::Recovering { revision });
     }
     // What is remembered is of another release, whose revisions had the same numbers.
     draft.memory.deployed = None;
@@ -84,7 +84,7 @@ fn receive(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
     if draft.at_good().is_some() {
         // Where the digest is known, the mark is seen to by the rule for all revisions.
         let lost = newest.digest.is_none() && !newest.is_verified();
-        return lost.then(|| mark(revision, label)).flatten();
+        return lost.then(|| mark(draft, revision, label)).flatten();
     }
     let (since, until) = times(draft, newest);
     let judging = |member, why| Because::Judging { label: label.clone(), until, member, why };
@@ -96,7 +96,7 @@ fn receive(draft: &mut Draft<'_>, newest: &Record) -> Option<Decision> {
         Health::Healthy if newest.digest.is_some() && (draft.inputs().is_none() || reached(draft).is_some()) => None,
         Health::Healthy => {
             draft.memory.deployed = Some(there);
-            if newest.is_verified() { None } else { mark(revision, label) }
+            if newest.is_verified() { None } else { mark(draft, revision, label) }
         }
         Health::Failed { .. } => None,
         Health::Progressing { member, why } => match super::attempt::verdict_due(draft, since, until) {
@@ -115,8 +115,8 @@ fn unseen(draft: &mut Draft<'_>) -> Decision {
     super::inputs::meanwhile(draft, draft.unseen(), Wake::Never)
 }
 
-fn mark(revision: u32, label: Box<str>) -> Option<Decision> {
-    Decision::act(Action::Mark { revision }, Because::Received { revision, label })
+fn mark(draft: &Draft<'_>, revision: u32, label: Box<str>) -> Option<Decision> {
+    Decision::act(draft.mark(revision), Because::Received { revision, label })
 }
 
 /// From when to when the revision may become good. The labels were put on by the last write of the record, should

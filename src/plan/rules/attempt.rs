@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::testing;
 use crate::{
     plan::{
-        Action, Because, Wake,
+        Because, Wake,
         draft::{Decision, Draft},
         ending::Rejection,
     },
@@ -32,7 +32,9 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     match record.status {
         RecordStatus::PendingInstall | RecordStatus::PendingUpgrade | RecordStatus::PendingRollback => {
             draft.abandon(&operation);
-            unlock(record.revision)
+            // Where a rollback by hand stands over it, nothing waits for this record any more.
+            let newest = records.newest().is_some_and(|newest| newest.revision == record.revision);
+            if newest { unlock(draft, record.revision) } else { None }
         }
         RecordStatus::Deployed if records.newest().is_some_and(|newest| newest.revision == record.revision) => {
             judge(draft, &operation, open.kind == OperationKind::Test)
@@ -85,11 +87,11 @@ fn resume(draft: &mut Draft<'_>) -> Option<Decision> {
 /// A pending record of ours without an attempt: its unlocking was interrupted.
 pub(super) fn interrupted(draft: &mut Draft<'_>) -> Option<Decision> {
     let newest = draft.newest()?;
-    if newest.status.is_pending() { unlock(newest.revision) } else { None }
+    if newest.status.is_pending() { unlock(draft, newest.revision) } else { None }
 }
 
-fn unlock(revision: u32) -> Option<Decision> {
-    Decision::act(Action::Unlock { revision }, Because::Recovering { revision })
+fn unlock(draft: &Draft<'_>, revision: u32) -> Option<Decision> {
+    Decision::act(draft.unlock(revision), Because::Recovering { revision })
 }
 
 /// `begun` says that a run of its tests was begun.

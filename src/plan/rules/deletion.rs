@@ -38,9 +38,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     if matches!(draft.snapshot.claim, Claim::Theirs(_)) {
         return let_go();
     }
-    let Some(newest) = records.newest() else {
-        return super::leaving::wait(draft, Because::Uninstalling).or_else(let_go);
-    };
+    let Some(newest) = records.newest() else { return gone(draft) };
     if !draft.ever_ours() {
         return let_go();
     }
@@ -74,4 +72,11 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         decision.because = Because::Uninstalling;
     }
     Some(decision)
+}
+
+/// There is no record. Whether objects are still on their way out is not looked at with rights that nobody lends.
+fn gone(draft: &mut Draft<'_>) -> Option<Decision> {
+    let refused = matches!(draft.snapshot.spec, Spec::Refused { .. });
+    let first = if refused { None } else { super::leaving::wait(draft, Because::Uninstalling) };
+    first.or_else(|| Decision::act(Action::RemoveFinalizer, Because::LettingGo))
 }

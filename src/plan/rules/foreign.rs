@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     plan::{
-        Action, Because, Note,
+        Because, Note,
         draft::{Decision, Draft},
     },
     release::{
@@ -67,7 +67,7 @@ fn stopped_removal(draft: &mut Draft<'_>, revision: u32) -> Option<Decision> {
         return Some(first);
     }
     match draft.health() {
-        Health::Healthy => Decision::act(Action::Unlock { revision }, because),
+        Health::Healthy => draft.unlock_of_others(revision, because),
         // What is not in view may be there.
         Health::Unknown { .. } => Decision::idle(draft.unseen()),
         Health::Progressing { .. } | Health::Failed { .. } => None,
@@ -100,7 +100,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     if newest.status.is_pending() {
-        return Decision::act(Action::Unlock { revision }, Because::Recovering { revision });
+        return draft.unlock_of_others(revision, Because::Recovering { revision });
     }
     if draft.memory.handled.foreign == Some(revision) {
         return None;

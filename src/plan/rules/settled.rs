@@ -31,7 +31,7 @@ pub(super) fn unmarked(draft: &mut Draft<'_>) -> Option<Decision> {
             return None;
         }
     }
-    Decision::act(Action::Mark { revision }, here(draft))
+    Decision::act(draft.mark(revision), here(draft))
 }
 
 /// How it stands with the revision that was last judged good, which is there.

@@ -31,7 +31,7 @@ macro_rules! variants {
 variants!(ACTIONS name_of_action of Action: Idle AddFinalizer RemoveFinalizer Prepare Inspect Compare Detect Adopt Ask Withdraw Start Cancel Acknowledge
     Mark Clear Unlock);
 variants!(REASONS name_of_reason of Because: Good Suspended Looking Queued Running Judging Recovering StrangerAtWork ViewPending
-    ViewRefused RecordUnreadable RecordSpoilt InvalidSpec Refused ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
+    ViewRefused Unread RecordUnreadable RecordSpoilt InvalidSpec Refused ClaimedByAnother NotOurs Adopting Received Inputs DependencyNotReady
     DependencyCycle AttemptFailed RollingBack RolledBack RolledBackByUser
     RollbackFailed RolledBackUnhealthy Unhealthy Hindered Uninstalling Terminating UninstallFailed LettingGo
     LeftBehind);

@@ -109,7 +109,7 @@ fn play(snapshot: &mut Snapshot, action: &Action) -> bool {
             (record.owner, record.digest) = (Some(owner), digest.clone());
             (record.stamp, record.adopted) = (Some(record.revision), Some(record.revision));
         }),
-        Action::Mark { revision } => write(snapshot, *revision, |record| {
+        Action::Mark { revision, .. } => write(snapshot, *revision, |record| {
             record.owner = Some(owner);
             (record.stamp, record.verified) = (Some(record.revision), Some(record.revision));
         }),
@@ -118,7 +118,7 @@ fn play(snapshot: &mut Snapshot, action: &Action) -> bool {
                 write(snapshot, *revision, |record| record.cleared = Some(record.revision));
             }
         }
-        Action::Unlock { revision } => write(snapshot, *revision, |record| record.status = RecordStatus::Failed),
+        Action::Unlock { revision, .. } => write(snapshot, *revision, |record| record.status = RecordStatus::Failed),
         Action::RemoveFinalizer | Action::Inspect { .. } | Action::Compare { .. } => return false,
     }
     true

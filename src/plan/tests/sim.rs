@@ -313,6 +313,7 @@ impl World {
             dependencies: Vec::new(),
             cycle: None,
             records: if self.blind { View::Pending } else { View::Is(self.records()) },
+            version: 1,
             unread: None,
             spoilt: self.spoilt.clone(),
             untouched: self.newest().map_or(Duration::ZERO, |newest| {
@@ -399,7 +400,7 @@ impl World {
                 let Flight::Running { cancelled, .. } = &mut self.flight else { panic!("nothing runs") };
                 *cancelled = true;
             }
-            Action::Mark { revision } => {
+            Action::Mark { revision, .. } => {
                 let owner = owner();
                 let record = self.record(*revision);
                 record.owner = Some(owner);
@@ -411,7 +412,7 @@ impl World {
                     self.record(*revision).cleared = Some(*revision);
                 }
             }
-            Action::Unlock { revision } => {
+            Action::Unlock { revision, .. } => {
                 self.record(*revision).status = RecordStatus::Failed;
                 let unlocked = self.revisions.iter_mut().find(|r| r.record.revision == *revision).unwrap();
                 unlocked.description = unlocked_description(&unlocked.description, "helm died");

@@ -24,6 +24,7 @@ pub(super) fn base() -> Value {
         "spec": {"Valid": {"namespace": "apps", "release": "unicorn"}},
         "inputs": "blue",
         "records": [],
+        "version": 7,
         "health": "healthy",
         "memory": {"observedGeneration": 1, "desired": "blue"},
     })
