@@ -8,6 +8,7 @@ use super::{
     drift,
     floor::Known,
     gather, guarded, leftovers,
+    offload::offload,
     operate::{Attempt, Brake, identity, operate},
     prepare,
     sight::Sight,
@@ -311,13 +312,14 @@ async fn unlock(
         return Ok(());
     }
     let description = "The helm process died; unlocked by helm-release-operator";
-    let Ok(bytes) = helm::unlock(&record.bytes, description) else {
+    let unlocked =
+        offload(move || helm::unlock(&record.bytes, description).map(|bytes| RecordData { bytes, ..record }));
+    let Ok(data) = unlocked.await else {
         // What cannot be read cannot be unlocked.
-        context.payloads.put(&release, Payload::unreadable(revision), record.version());
+        context.payloads.put(&release, Payload::unreadable(revision), version);
         context.wake(key);
         return Ok(());
     };
-    let data = RecordData { bytes, ..record };
     let (requests, now) = (&context.requests, context.clock.now());
     if let Some(record) = requests.replace_record_data(&release, revision, data, RecordStatus::Failed, now).await? {
         context.records.observe_record(&release, record);

@@ -5,6 +5,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use super::{
     Context,
     leftovers::is_of,
+    offload::{decoded, offload},
     operate::Attempt,
     persistently,
     sight::{READS_AT_ONCE, Sight},
@@ -86,7 +87,10 @@ async fn look_as(context: &Context, attempt: &Attempt, sight: &Sight, before: Re
         None => None,
     };
     let late = payload.as_ref().filter(|_| ran_out_of_time(&outcome.ended));
-    let awaited = late.and_then(|payload| awaited(context, &written, payload)).map(Box::new);
+    let awaited = match late {
+        Some(payload) => awaited(context, &written, payload).await.map(Box::new),
+        None => None,
+    };
     if let Some(payload) = &payload {
         context.payloads.put(&release, payload.clone(), written.version());
     }
@@ -103,8 +107,8 @@ fn ran_out_of_time(ended: &Ended) -> bool {
 
 /// What a run whose time ran out waited for, if that was the release: a hook, by the record, or the objects. Where an
 /// object is not there at all helm has not come to wait for any.
-fn awaited(context: &Context, written: &RecordData, payload: &Payload) -> Option<Why> {
-    let decoded = helm::decode(&written.bytes).ok()?;
+async fn awaited(context: &Context, written: &RecordData, payload: &Payload) -> Option<Why> {
+    let decoded = decoded(written).await.ok()?;
     let begun = |hook: &&Hook| !hook.is_test() && matches!(hook.phase, HookPhase::Running | HookPhase::Failed);
     if let Some(hook) = decoded.hooks.iter().find(begun) {
         return Some(Why::own(format!("hook {} {} did not end", hook.kind, hook.name)));
@@ -262,12 +266,13 @@ pub(super) async fn payload(
     revision: u32,
     record: &RecordData,
 ) -> Result<Payload, ClusterError> {
-    let decoded = helm::decode(&record.bytes).map_err(|error| error.to_string());
-    let read = decoded.and_then(|decoded| match helm::manifest_objects(&decoded.manifest) {
-        Ok(objects) => Ok((decoded, objects)),
-        Err(error) => Err(error.to_string()),
+    let bytes = record.bytes.clone();
+    let read = offload(move || {
+        let decoded = helm::decode(&bytes).map_err(|error| error.to_string())?;
+        let objects = helm::manifest_objects(&decoded.manifest).map_err(|error| error.to_string())?;
+        Ok::<_, String>((decoded, objects))
     });
-    let (decoded, objects) = match read {
+    let (decoded, objects) = match read.await {
         Ok(read) => read,
         Err(error) => {
             context.metrics.malformed_payloads.inc();

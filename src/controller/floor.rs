@@ -5,11 +5,10 @@
 
 use semver::Version;
 
-use super::{Context, offload::offload};
+use super::{Context, offload::decoded};
 use crate::{
     api::Adopt,
     cluster::ClusterError,
-    helm,
     release::{Deployed, OwnerId, Policy, RecordStatus, Records},
     types::VersionRequest,
 };
@@ -61,8 +60,10 @@ impl Floor {
         let Some(revision) = known.revision(policy.adopt) else { return Ok(None) };
         let Some(record) = context.requests.read_record_data(&policy.key(), revision).await? else { return Ok(None) };
         // One that cannot be read is the planner's concern.
-        let decoded = offload(move || helm::decode(&record.bytes).ok()).await;
-        Ok(decoded.and_then(|told| Self::new(&told.chart_name, &told.chart_version, &told.app_version)))
+        Ok(decoded(&record)
+            .await
+            .ok()
+            .and_then(|told| Self::new(&told.chart_name, &told.chart_version, &told.app_version)))
     }
 
     /// The version that stays deployed, if installing `found` would go down without anybody having asked for it.

@@ -9,7 +9,7 @@
 
 use std::{convert::Infallible, future::pending};
 
-use super::{Context, operate::Attempt, persistently};
+use super::{Context, offload::decoded, operate::Attempt, persistently};
 use crate::{
     api::OperationKind,
     health,
@@ -44,7 +44,7 @@ async fn no_hook_runs(context: &Context, policy: &Policy, revision: u32) {
                 if let Some(versioned) = &record.record {
                     context.records.observe_record(&release, versioned.clone());
                 }
-                match helm::decode(&record.bytes) {
+                match decoded(&record).await {
                     Ok(payload) => match under_way(&payload, over.as_ref()) {
                         None => return,
                         Some(hook) => (Some(hook.clone()), record.record.map_or(known, |read| read.version)),

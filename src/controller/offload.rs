@@ -1,10 +1,15 @@
-//! Work on some megabytes, which no pass and no request should wait for.
+//! Work on some megabytes, which no pass and no request should wait for: records, manifests, values.
 
 use std::panic::resume_unwind;
 
 use futures::future::pending;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::spawn_blocking;
+
+use crate::{
+    cluster::RecordData,
+    helm::{self, Payload, RecordError},
+};
 
 /// Runs it on a thread of its own. A panic goes on in who waits for it.
 ///
@@ -22,4 +27,10 @@ pub(super) async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send +
             Err(_) => pending().await,
         },
     }
+}
+
+/// What is in a record.
+pub(super) async fn decoded(record: &RecordData) -> Result<Payload, RecordError> {
+    let bytes = record.bytes.clone();
+    offload(move || helm::decode(&bytes)).await
 }

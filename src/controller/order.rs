@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Context, inputs::Prepared, operate::Attempt, prepare, spoilt, verdicts};
+use super::{Context, inputs::Prepared, offload::decoded, operate::Attempt, prepare, spoilt, verdicts};
 use crate::{
     api::OperationKind,
     cluster::RecordData,
@@ -111,18 +111,18 @@ fn hooks_of(kind: OperationKind, policy: &Policy) -> Hooks {
 /// objects. One that cannot be read is no way back: helm would not find it.
 async fn hooks_to_return(context: &Context, policy: &Policy, to: u32) -> Result<bool, Failure> {
     let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), to).await else { return Ok(true) };
-    has_hooks(&record).ok_or_else(|| spoilt::unreadable(context, &policy.key(), to, &record))
+    has_hooks(&record).await.ok_or_else(|| spoilt::unreadable(context, &policy.key(), to, &record))
 }
 
 /// The same for what is to be removed. helm would remove the revision before one that it cannot read.
 async fn hooks_to_remove(context: &Context, policy: &Policy, newest: u32) -> Result<bool, Failure> {
     let Ok(Some(record)) = context.requests.read_record_data(&policy.key(), newest).await else { return Ok(true) };
-    has_hooks(&record).ok_or_else(|| spoilt::newest_unreadable(context, &policy.key(), newest, &record))
+    has_hooks(&record).await.ok_or_else(|| spoilt::newest_unreadable(context, &policy.key(), newest, &record))
 }
 
 /// `None` where the record cannot be read.
-fn has_hooks(record: &RecordData) -> Option<bool> {
-    let payload = helm::decode(&record.bytes).ok()?;
+async fn has_hooks(record: &RecordData) -> Option<bool> {
+    let payload = decoded(record).await.ok()?;
     Some(payload.hooks.iter().any(|hook| hook.events.iter().any(|event| !event.starts_with("test"))))
 }
 

@@ -1,10 +1,10 @@
 //! What the tests of a revision came to: helm writes it into the record, and the test's own object says why.
 
-use super::{Context, sight::Sight, spoilt};
+use super::{Context, offload::decoded, sight::Sight, spoilt};
 use crate::{
     cluster::RecordData,
     health,
-    helm::{self, Hook, HookPhase},
+    helm::{Hook, HookPhase},
     release::{Failure, FailureClass, Member, Policy, TestRun, Verdict},
 };
 
@@ -19,7 +19,7 @@ pub(super) async fn left_out(context: &Context, policy: &Policy, revision: u32) 
     let record = record.map_err(|error| failure(FailureClass::Unreachable, error.to_string()))?;
     let gone = || failure(FailureClass::LostRace, format!("revision {revision} is gone"));
     let record = record.ok_or_else(gone)?;
-    let Ok(decoded) = helm::decode(&record.bytes) else {
+    let Ok(decoded) = decoded(&record).await else {
         return Err(spoilt::newest_unreadable(context, &policy.key(), revision, &record));
     };
     let hooks = decoded.hooks;
@@ -31,7 +31,7 @@ pub(super) async fn left_out(context: &Context, policy: &Policy, revision: u32) 
 
 /// `None` where the record cannot be read.
 pub(super) async fn look(sight: &Sight, policy: &Policy, record: &RecordData) -> Option<Box<TestRun>> {
-    let decoded = helm::decode(&record.bytes).ok()?;
+    let decoded = decoded(record).await.ok()?;
     let tests: Vec<&Hook> = decoded.hooks.iter().filter(|hook| hook.is_test()).collect();
     let selected: Vec<&Hook> = tests.iter().copied().filter(|hook| policy.test.selects(&hook.name)).collect();
     // One that still runs is what was waited for when the time was up.

@@ -93,6 +93,7 @@ pub(super) fn say(because: &Because) -> Saying {
         | Because::LettingGo
         | Because::LeftBehind { .. } => removal(because),
     };
+    debug_assert!(!message.is_empty(), "the group of {because:?} has no words for it");
     Saying {
         ready,
         reason,
@@ -330,7 +331,8 @@ fn removal(because: &Because) -> Said {
             (Reason::UninstallFailed, format!("the release could not be removed and is left as it is: {why}"))
         }
         Because::LettingGo => (Reason::Uninstalling, "nothing of this release is left to remove".into()),
-        _ => (Reason::Uninstalling, "removing the release".into()),
+        Because::Uninstalling => (Reason::Uninstalling, "removing the release".into()),
+        _ => return unsaid(),
     };
     (Truth::False, reason, message, Going::Working)
 }
