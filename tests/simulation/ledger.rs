@@ -21,6 +21,8 @@ use crate::{
 };
 
 const DIGEST: &str = "helmrelease.dev/digest";
+/// The number that the operator's run was to have.
+const STAMP: &str = "helmrelease.dev/revision";
 
 /// Notes by release.
 #[derive(Default)]
@@ -196,8 +198,12 @@ pub fn ends(world: &World, release: &Name, command: &Command, end: &Result<(), C
         Command::Upgrade { given: Given { version, labels, description, .. }, .. } if !is_correction(description) => {
             let digest = labels.get(DIGEST).cloned().unwrap_or_default();
             let planned_on = world.lock().ledger.planned_on.get(release).copied().unwrap_or_default();
-            // helm may have been kept out by somebody else's lock.
-            let wrote = |record: &Record| record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest);
+            // helm may have been kept out by somebody else's lock. Where somebody's revision came in between, ours has
+            // another number than it was to have, and labels that helm copies tell nobody whose it is.
+            let wrote = |record: &Record| {
+                let stamped = record.labels.get(STAMP) == Some(&record.revision.to_string());
+                stamped && record.revision > planned_on && record.labels.get(DIGEST) == Some(&digest)
+            };
             if world.settings.behaviour(version).is_bad_by_itself() && records.iter().any(wrote) {
                 count(world, release, (version, &digest), retries);
             }

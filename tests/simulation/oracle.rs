@@ -93,8 +93,12 @@ fn picture(world: &World) -> Picture {
     let due = |object: &Object| {
         let (status, reason) = object.said().ready();
         let retry = object.said().failures.not_before.is_some();
+        // The wait for a helm that is not ours may be long, and begins anew with each operator.
+        let progressing = status == "Unknown" && reason == "Progressing";
         let corrected = object["spec"]["driftDetection"]["mode"] == "Correct" && object.said().tells_of_drift();
-        corrected || (status == "False" && (retry || matches!(reason, "ChartUnavailable" | "ValuesUnavailable")))
+        corrected
+            || progressing
+            || (status == "False" && (retry || matches!(reason, "ChartUnavailable" | "ValuesUnavailable")))
     };
     let mut objects = BTreeMap::new();
     for kind in kinds {
