@@ -97,7 +97,8 @@ pub struct HelmReleaseSpec {
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s')").message("interval must be at least 10s"))]
     pub interval: Option<String>,
 
-    /// How long one attempt may take, helm, health and tests together. Default: 5m.
+    /// How long one attempt may take, helm, health and tests together. helm applies it to each of its steps; a run of
+    /// helm that takes a minute longer altogether is ended. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("timeout must be between 1s and 24h"))]
