@@ -258,6 +258,11 @@ impl Ground for RealHelm<'_> {
             Halt::Gently => Action::Delay(Duration::from_secs(1)),
             Halt::Now | Halt::BySomebody => Action::Hang,
         };
+        if matches!((moment, halt), (Moment::Before, Halt::Gently)) {
+            // helm goes on with the objects while it writes that it failed, and only its end stops the first: the
+            // objects wait, or it is a race which of the two is written last.
+            self.s.proxy.rule(Rule::new(|info| info.is_write() && info.resource != "secrets", hold.clone()));
+        }
         let (made, seen) = (AtomicBool::new(false), Action::Delay(Duration::ZERO));
         let rule = match moment {
             Moment::Before => Rule::new(
