@@ -73,6 +73,12 @@ pub fn wanted(world: &World, object: &Value) -> String {
     found.map_or_else(|| asked.to_owned(), |version| version.to_string())
 }
 
+/// Whether an object asks for a range.
+pub fn follows(object: &Value) -> bool {
+    let asked = object["spec"]["releaseVersion"].as_str().unwrap_or_default();
+    VersionRequest::parse(asked).is_ok_and(|request| request.is_moving())
+}
+
 /// Whether a version is one that an object asks for, if perhaps not the newest.
 pub fn satisfies(object: &Value, version: &str) -> bool {
     let asked = object["spec"]["releaseVersion"].as_str().unwrap_or_default();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep_until;
 
 use crate::{
-    charts::{satisfies, wanted},
+    charts::{follows, satisfies, wanted},
     ledger::claimants,
     records::{Phase, Record, history},
     scenario::Test,
@@ -23,6 +23,9 @@ const QUIET_SECONDS: u64 = 600;
 const PROGRESS_SECONDS: u64 = 660;
 /// Where drift was found, the next look for it is taken within 300 s, and tells in status that it is gone.
 const DRIFT_SECONDS: u64 = 310;
+/// A range is looked up anew after 300 s and a tenth of jitter at most, and finds what was published while no operator
+/// ran.
+const INTERVAL_SECONDS: u64 = 340;
 /// What happened last is seen and written after this long, besides the lateness of watches.
 const SETTLING_SECONDS: u64 = 10;
 
@@ -52,6 +55,10 @@ pub async fn wait_and_judge(world: &Arc<World>) -> bool {
         step = (passed / 8).max(LOOK_EVERY_SECONDS);
     }
     let mut before = picture(world);
+    if before.at_rest && before.follows {
+        sleep_until(after(INTERVAL_SECONDS)).await;
+        before = picture(world);
+    }
     if before.at_rest && workloads::any_is_unhealthy(world) {
         sleep_until(after(PROGRESS_SECONDS)).await;
         before = picture(world);
@@ -85,6 +92,8 @@ struct Picture {
     /// Nothing is due any more, not even slowly.
     at_rest: bool,
     drifted: bool,
+    /// What the repository has next may be deployed.
+    follows: bool,
 }
 
 fn picture(world: &World) -> Picture {
@@ -106,9 +115,14 @@ fn picture(world: &World) -> Picture {
             objects.insert((kind, name.clone()), object["metadata"]["resourceVersion"].to_string());
         }
     }
-    let at_rest = !state.shelves[&Kind::HelmRelease].objects.values().any(|object| due(object));
-    let drifted = state.shelves[&Kind::HelmRelease].objects.values().any(|object| object.said().tells_of_drift());
-    Picture { writes: state.writes, objects, at_rest, drifted }
+    let declared = || state.shelves[&Kind::HelmRelease].objects.values();
+    Picture {
+        writes: state.writes,
+        objects,
+        at_rest: !declared().any(|object| due(object)),
+        drifted: declared().any(|object| object.said().tells_of_drift()),
+        follows: declared().any(|object| follows(object)),
+    }
 }
 
 /// At every write of a status: whoever says ready of the generation that is there says the truth.
