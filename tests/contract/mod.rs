@@ -138,9 +138,9 @@ pub(crate) enum How {
     NoTest,
     /// The namespace is made.
     NewNamespace,
-    /// helm's own limit of a step is two seconds.
+    /// helm's own limit of a step is ten seconds.
     Hurried,
-    /// The run is ended from outside after two seconds.
+    /// The run is ended from outside after ten seconds.
     CutShort,
 }
 

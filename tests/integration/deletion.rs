@@ -161,11 +161,11 @@ fn deletion_waits_for_no_object_of_a_kind_that_is_gone(s: &Scenario<'_>) {
         ready.is_some_and(|ready| ready.message.contains("ConfigMap") || ready.message.contains("Thing"))
     });
     let name = format!("things.{group}");
+    let before = s.proxy.snapshot();
     s.land.cluster.delete_from_cluster("apiextensions.k8s.io/v1", "CustomResourceDefinition", &name).unwrap();
     held(&api_version, "Thing", "held", Value::Null);
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
     s.eventually("the kind is gone", || s.land.sandbox.get(&path).unwrap().is_none().then_some(()));
-    let before = s.proxy.snapshot();
     s.eventually("the operator looks for the kind in vain", || {
         let asked = s.proxy.snapshot().since(&before);
         (asked.total(|key| key.resource == "things") > 0).then_some(())

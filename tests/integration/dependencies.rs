@@ -40,6 +40,7 @@ fn release_is_installed_when_its_dependency_becomes_ready_and_asks_nothing_until
     s.until("base", "looked at", |object| condition(object, "Ready").is_some());
     s.declare("a", &after("base"));
     waits(s, "a", "/base: it is not ready (Suspended)");
+    s.event("a", "DependencyNotReady");
     s.touch(&operator, "a");
     let before = s.proxy.snapshot();
     s.touch(&operator, "a");

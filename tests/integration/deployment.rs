@@ -25,6 +25,8 @@ fn operator_in_a_pod_needs_no_more_than_the_role_of_its_manifest(s: &Scenario<'_
         skip("this machine gives a process no mount of its own, so no pod can be played");
     }
     deploy(s).unwrap();
+    let user = format!("system:serviceaccount:{NAME}:{NAME}");
+    s.eventually("its rights are known", || s.may(&user, "list", "secrets", None).then_some(()));
     let (host, port) = address(s);
     let access = Access::Pod { folder: credentials(s).unwrap(), host, port };
     let settings = Settings { access, ..s.settings() };

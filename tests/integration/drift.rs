@@ -321,7 +321,6 @@ fn account_that_may_not_look_is_said_and_no_value_is_told(s: &Scenario<'_>) {
     assert!(said.contains("cannot be compared") && !said.contains("hunter"), "{said}");
     assert!(is_ready(&object));
     // It is tried again by itself.
-    s.grant("cluster-admin", "deployer-again");
     s.revoke("deployer");
     s.grant("cluster-admin", "deployer");
     drifted(s, "a", "ConfigMap a differs at /data/message");

@@ -65,7 +65,8 @@ fn bad_answers_and_a_hang_delay_only_their_own_release(s: &Scenario<'_>) {
 /// A release whose upgrade hangs in a request of helm's that is never answered; the process.
 #[track_caller]
 fn hang(s: &Scenario<'_>, operator: &Operator) -> u32 {
-    let spec = |version| web(version, json!({ "timeout": "60s", "values": { "replicas": 0 } }));
+    // Far more than what the others take meanwhile.
+    let spec = |version| web(version, json!({ "timeout": "10m", "values": { "replicas": 0 } }));
     s.declare("hanging-helm", &spec("1.0.0"));
     s.deployed("hanging-helm", 1);
     s.marked("hanging-helm", 1);

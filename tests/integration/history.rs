@@ -209,7 +209,7 @@ fn damaged_record_that_is_the_only_one_is_named(s: &Scenario<'_>) {
 fn damaged_way_back_is_passed_by_for_the_one_before_it(s: &Scenario<'_>) {
     let _operator = s.operate();
     two_versions(s);
-    let bad = json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
+    let bad = json!({ "timeout": "25s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
     s.declare("a", &web("2.0.0", bad));
     s.eventually("helm has made its revision", || {
         (s.story("a") == "1 superseded, 2 superseded, 3 deployed").then_some(())

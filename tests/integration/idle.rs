@@ -34,6 +34,7 @@ fn touched_release_costs_no_request_and_no_process(s: &Scenario<'_>) {
     s.declare("quiet", &web("1.0.0", json!({})));
     s.deployed("quiet", 1);
     s.marked("quiet", 1);
+    s.event("quiet", "Installed");
     s.touch(&operator, "quiet");
     let (records, started) = (s.revisions("quiet"), operator.metric("helm_processes_started_total", ""));
     let before = s.proxy.snapshot();
@@ -118,8 +119,8 @@ fn hundred_idle_releases_ask_nothing_for_a_minute(s: &Scenario<'_>) {
     let watches: usize = s.proxy.open_watches().values().sum();
     let started = operator.metric("helm_processes_started_total", "");
     let before = s.proxy.snapshot();
-    // One, and each watch anew once in 290 seconds, as far as the window goes.
-    let allowed = 1 + watches as u64 * IDLE.as_secs() / 290;
+    // One, and each watch anew once in 290 seconds: they were opened together, and may end together in the window.
+    let allowed = 1 + watches as u64;
     let asked = || {
         let counts = s.proxy.snapshot().since(&before);
         (counts, operator.metric("helm_processes_started_total", ""))

@@ -41,7 +41,7 @@ fn leave_behind(s: &Scenario<'_>) {
 
 /// Waits until the record of the second revision says that what it left over was looked at.
 #[track_caller]
-fn looked_at(s: &Scenario<'_>) {
+pub(crate) fn looked_at(s: &Scenario<'_>) {
     s.eventually("what is left over is looked at", || {
         let records = s.list("/api/v1", "secrets?labelSelector=helmrelease.dev%2Fcleared%3D2");
         (records.len() == 1).then_some(())
@@ -79,16 +79,20 @@ fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scen
     let gate = Gate::default();
     gate.close();
     let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())).times(1));
-    let archive = s.archive(&with_more("1.5.0"));
     s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
     s.eventually("the deletion is about to begin", || (held.hits() == 1).then_some(()));
     let uid = || s.object("/api/v1", "configmaps", "extra").map(|object| object["metadata"]["uid"].clone());
     let extra = uid();
     assert!(extra.is_some(), "still there");
-    // Nobody puts the upgrade by hand back.
+    // Nobody puts the upgrade by hand back. helm would take longer for it than a request may take: what is held back
+    // would be given up, and nothing would be left to be overtaken.
     s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "a", &json!({ "spec": { "suspend": true } }));
-    s.helm(&["upgrade", "a", &archive]);
-    assert_eq!(s.story("a"), "1 superseded, 2 failed, 3 superseded, 4 deployed");
+    let failed = s.object("/api/v1", "secrets", "sh.helm.release.v1.a.v2").expect("the record of what left it behind");
+    let labels = json!({ "owner": "helm", "name": "a", "version": "4", "status": "deployed" });
+    let fourth = json!({ "apiVersion": "v1", "kind": "Secret", "type": failed["type"], "data": failed["data"],
+        "metadata": { "name": "sh.helm.release.v1.a.v4", "labels": labels } });
+    s.land.cluster.apply_value(Some(&s.namespace), &fourth).unwrap();
+    assert_eq!(s.story("a"), "1 superseded, 2 failed, 3 deployed, 4 deployed");
     gate.open();
     looked_at(s);
     assert_eq!(uid(), extra, "the revision by hand has it");
@@ -103,9 +107,10 @@ fn what_was_left_behind_stays_where_the_next_version_has_it(s: &Scenario<'_>) {
     };
     let gate = Gate::default();
     gate.close();
-    let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())).times(1));
+    // Every try: a look that is not answered is given up, and another follows.
+    let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())));
     s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
-    s.eventually("what is left over is looked at", || (held.hits() == 1).then_some(()));
+    s.eventually("what is left over is looked at", || (held.hits() >= 1).then_some(()));
     let uid = || s.object("/api/v1", "configmaps", "extra").map(|object| object["metadata"]["uid"].clone());
     let extra = uid();
     assert!(extra.is_some(), "still there");

@@ -8,12 +8,16 @@ use sandbox::proxy::{Action, RequestInfo, Rule, Verb};
 use serde_json::json;
 
 use crate::scenario::{Scenario, chart, web};
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![failing_upgrade_is_rolled_back_within_a_second];
 
 /// From the moment at which the version is known to be bad until helm is started.
 const REACTION_MAX: SignedDuration = SignedDuration::from_secs(1);
+
+/// One that is quick enough shows what the operator needs.
+const TRIES: usize = 3;
 
 /// Times by hand; the middle one counts.
 const STARTS: usize = 5;
@@ -70,6 +74,18 @@ fn start_of_helm(s: &Scenario<'_>, asked: &Asked) -> SignedDuration {
     starts[STARTS / 2]
 }
 
+/// Fails when a rollback takes too long in each of some tries: one may have met a moment in which the machine did
+/// something else.
+#[track_caller]
+fn in_time(why: &str, start: SignedDuration, name: &str, took: impl Fn(&str) -> SignedDuration) {
+    let in_time = (1..=TRIES).any(|number| {
+        let took = took(&format!("{name}-{number}"));
+        println!("{why}: helm asks {took:#} after it, of which {start:#} are its own start");
+        took < REACTION_MAX + start
+    });
+    assert!(in_time, "{why}: more than {REACTION_MAX:#} and {start:#} for the start of helm itself");
+}
+
 /// The web chart with an object that says by itself when it has failed for good.
 fn telling(s: &Scenario<'_>, version: &str) -> sandbox::charts::Chart {
     let group = format!("{}.example.org", s.namespace);
@@ -102,34 +118,42 @@ fn failing_upgrade_is_rolled_back_within_a_second(s: &Scenario<'_>) {
     };
     let judged = |name: &str, timeout| {
         s.declare(name, &spec("5.1.0", timeout, "never-ready"));
-        let object = s.until(name, "helm is done with the upgrade", |_| s.story(name) == "1 superseded, 2 deployed");
+        let object = s.until(name, "helm is done with the upgrade", |object| {
+            let operation = object.status.as_ref().and_then(|status| status.operation.as_ref());
+            let released = condition(object, "Released").is_some_and(|released| released.status == "True");
+            released && operation.is_some_and(|operation| operation.revision == 2)
+        });
         object.status.unwrap().operation.unwrap().deadline
     };
-    let rolled_back = |name: &str, why: &str, verdict: Timestamp, start: SignedDuration| {
+    let rolled_back = |name: &str, verdict: Timestamp| {
         s.eventually("the rollback", || (s.revisions(name).len() == 3).then_some(()));
-        let took = asked.after(verdict).unwrap();
-        println!("{why}: helm asks {took:#} after it, of which {start:#} are its own start");
-        assert!(took < REACTION_MAX + start, "{why}: {took:#}, and helm itself takes {start:#}");
+        asked.after(verdict).unwrap()
     };
 
-    good("told", "60s");
-    judged("told", "60s");
-    // Nobody else runs helm here, so what comes after the moment is the rollback.
+    // Nobody else runs helm here, so what comes after the moment of the verdict is the rollback.
     let start = start_of_helm(s, &asked);
-    let failed = json!({ "status": { "conditions": [{ "type": "Stalled", "status": "True", "reason": "Broken" }] } });
-    let verdict = Timestamp::now();
-    s.patch(&format!("{}.example.org/v1", s.namespace), "Teller", "told", &failed);
-    rolled_back("told", "an object that says that it failed", verdict, start);
-
-    good("late", "6s");
-    let deadline = judged("late", "6s");
-    rolled_back("late", "a deadline that passed", deadline, start);
-
-    good("refused", "60s");
-    let bad = json!({ "timeout": "60s", "upgrade": { "retries": 0 }, "values": { "replicas": -1 } });
-    s.declare("refused", &web("5.1.0", bad));
-    let failed = "sh.helm.release.v1.refused.v2";
-    let verdict = s.eventually("helm says that it failed", || asked.change(failed));
-    rolled_back("refused", "a run that failed", verdict, start);
-    s.eventually("it is back", || s.story("refused").ends_with("2 failed, 3 deployed").then_some(()));
+    in_time("an object that says that it failed", start, "told", |name| {
+        good(name, "60s");
+        judged(name, "60s");
+        let failed = json!([{ "type": "Stalled", "status": "True", "reason": "Broken" }]);
+        let verdict = Timestamp::now();
+        let patch = json!({ "status": { "conditions": failed } });
+        s.patch(&format!("{}.example.org/v1", s.namespace), "Teller", name, &patch);
+        rolled_back(name, verdict)
+    });
+    in_time("a deadline that passed", start, "late", |name| {
+        good(name, "12s");
+        let deadline = judged(name, "12s");
+        rolled_back(name, deadline)
+    });
+    in_time("a run that failed", start, "refused", |name| {
+        good(name, "60s");
+        let bad = json!({ "timeout": "60s", "upgrade": { "retries": 0 }, "values": { "replicas": -1 } });
+        s.declare(name, &web("5.1.0", bad));
+        let failed = format!("sh.helm.release.v1.{name}.v2");
+        let verdict = s.eventually("helm says that it failed", || asked.change(&failed));
+        let took = rolled_back(name, verdict);
+        s.eventually("it is back", || s.story(name).ends_with("2 failed, 3 deployed").then_some(()));
+        took
+    });
 }

@@ -3,6 +3,7 @@
 use helm_release_operator::api::{HelmRelease, HistoryResult, OperationKind};
 use serde_json::{Value, json};
 
+use crate::leftovers::looked_at;
 use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::stage::status::condition;
@@ -26,9 +27,10 @@ tests![
     spec_that_becomes_invalid_during_an_attempt_leaves_no_bad_version_behind,
 ];
 
-/// Quarantined at its first failure, after a short time.
+/// Quarantined at its first failure, which comes after a short time where it comes.
 fn impatient(version: &str, outcome: &str) -> Value {
-    web(version, json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+    let timeout = if outcome == "ready" { "60s" } else { "6s" };
+    web(version, json!({ "timeout": timeout, "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
 }
 
 /// Waits until the release is rolled back and its desired version set aside.
@@ -131,7 +133,7 @@ fn crash_loop_is_told_with_its_exit_code(s: &Scenario<'_>) {
     s.deployed("a", 1);
     s.declare(
         "a",
-        &web("1.1.0", json!({ "timeout": "15s", "upgrade": { "retries": 0 }, "values": { "outcome": "crash-loop" } })),
+        &web("1.1.0", json!({ "timeout": "30s", "upgrade": { "retries": 0 }, "values": { "outcome": "crash-loop" } })),
     );
     let object = quarantined(s, "a");
     assert!(message(&object).contains("code 3"), "{}", message(&object));
@@ -166,7 +168,8 @@ fn version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself(s: &Scena
     let operator = s.operate();
     s.declare("a", &impatient("1.0.0", "ready"));
     s.deployed("a", 1);
-    s.declare("a", &impatient("7.0.0", "ready"));
+    // Time enough for all that can run.
+    s.declare("a", &web("7.0.0", json!({ "timeout": "20s", "upgrade": { "retries": 0 } })));
     let object = s.until("a", "rolled back, and another attempt ahead", |object| {
         let ahead = object.status.as_ref().and_then(|status| status.failures.as_ref()?.not_before);
         ahead.is_some() && condition(object, "Ready").is_some_and(|ready| ready.reason == "RolledBack")
@@ -181,6 +184,7 @@ fn version_that_nothing_can_run_yet_is_rolled_back_and_comes_by_itself(s: &Scena
         condition(object, "Ready").is_some_and(|ready| ready.status == "True")
     });
     assert_eq!(s.config("a", "version"), "7.0.0");
+    looked_at(s);
     stays(s, &operator, "a");
 }
 
@@ -304,10 +308,10 @@ fn values_of_a_source_are_rolled_back_too(s: &Scenario<'_>) {
     let operator = s.operate();
     s.supply("ConfigMap", "given", "values.yaml", "outcome: ready\nmessage: good\n");
     let sources = json!([{ "kind": "ConfigMap", "name": "given" }]);
-    let spec = json!({ "timeout": "6s", "upgrade": { "retries": 0 }, "valuesFrom": sources });
+    let spec = json!({ "upgrade": { "retries": 0 }, "valuesFrom": sources });
     s.declare("a", &web("1.0.0", spec));
     s.deployed("a", 1);
-    s.supply("ConfigMap", "given", "values.yaml", "outcome: never-ready\nmessage: bad\n");
+    s.supply("ConfigMap", "given", "values.yaml", "outcome: never-ready\nmessage: bad\nprogressDeadlineSeconds: 3\n");
     quarantined(s, "a");
     assert_eq!(s.config("a", "message"), "good");
     stays(s, &operator, "a");
@@ -321,10 +325,15 @@ fn spec_that_becomes_invalid_during_an_attempt_leaves_no_bad_version_behind(s: &
     s.declare("a", &impatient("1.0.0", "ready"));
     s.deployed("a", 1);
     s.marked("a", 1);
-    s.declare("a", &impatient("1.1.0", "crash-loop"));
+    // Long enough for the pod to have crashed, and for the edit to be seen before that counts.
+    let bad = |version| {
+        let values = json!({ "outcome": "crash-loop" });
+        web(version, json!({ "timeout": "25s", "upgrade": { "retries": 0 }, "values": values }))
+    };
+    s.declare("a", &bad("1.1.0"));
     let judged = "1 superseded, 2 deployed";
     s.eventually("helm is done with it", || (s.story("a") == judged).then_some(()));
-    s.declare("a", &impatient(">=banana", "crash-loop"));
+    s.declare("a", &bad(">=banana"));
     s.until("a", "the edit is seen", |object| {
         object.status.as_ref().map(|status| status.observed_generation) == object.metadata.generation
     });

@@ -52,7 +52,8 @@ fn operate_behind(s: &Scenario<'_>, is_frozen: fn(&str) -> bool) -> (Operator, G
 }
 
 fn spec(version: &str, outcome: &str) -> Value {
-    web(version, json!({ "timeout": "8s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+    let timeout = if outcome == "ready" { "60s" } else { "8s" };
+    web(version, json!({ "timeout": timeout, "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
 }
 
 fn frozen_views_during_an_upgrade_lead_to_one_upgrade(s: &Scenario<'_>) {
@@ -302,7 +303,9 @@ fn records_of_the_past_at_the_start_lead_to_no_second_rollback_and_no_removal(s:
     s.declare("by-hand", &spec("1.1.0", "ready"));
     s.deployed("by-hand", 2);
     s.marked("by-hand", 2);
-    s.declare("failing", &spec("1.1.0", "never-ready"));
+    // Not rolled back before what there is now is noted.
+    let bad = json!({ "timeout": "20s", "upgrade": { "retries": 0 }, "values": { "outcome": "never-ready" } });
+    s.declare("failing", &web("1.1.0", bad));
     s.eventually("helm has upgraded", || (s.story("failing") == "1 superseded, 2 deployed").then_some(()));
     // The past: what is deployed has yet to be rolled back.
     let past = records_of_now(s);

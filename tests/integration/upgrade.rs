@@ -109,7 +109,9 @@ fn newer_spec_is_taken_while_the_older_is_judged(s: &Scenario<'_>) {
     s.deployed("a", 1);
     let patient = |version, outcome| web(version, json!({ "timeout": "10m", "values": { "outcome": outcome } }));
     s.declare("a", &patient("1.1.0", "never-ready"));
-    s.eventually("helm is done with the second revision", || (s.revisions("a").len() == 2).then_some(()));
+    s.eventually("helm is done with the second revision", || {
+        (s.story("a") == "1 superseded, 2 deployed").then_some(())
+    });
     s.declare("a", &patient("2.0.0", "ready"));
     s.ready("a");
     assert_eq!(s.config("a", "version"), "2.0.0");

@@ -37,6 +37,10 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(look)
     }
 
+    pub(crate) fn count(&self, is_it: impl Fn(&str) -> bool) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|line| is_it(line)).count()
+    }
+
     pub(crate) fn contains(&self, text: &str) -> bool {
         self.find(|line| line.contains(text).then_some(())).is_some()
     }

@@ -253,6 +253,11 @@ impl Trap {
         Self { rule: s.proxy.rule(rule.times(1)), caught }
     }
 
+    /// It does not spring any more.
+    pub(crate) fn disarm(&self) {
+        self.rule.remove();
+    }
+
     pub(crate) fn has_sprung(&self) -> bool {
         self.rule.hits() > 0
     }

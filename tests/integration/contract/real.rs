@@ -253,17 +253,18 @@ impl Ground for RealHelm<'_> {
     }
 
     fn at(&self, moment: Moment, halt: Halt, revision: u32, _: Option<Flavour>) -> LocalBoxFuture<'_, ()> {
-        // Nobody but helm uses this proxy. Whoever is told to end goes on for a while and must be answered; whoever is killed must not get further.
-        let hold = match halt {
-            Halt::Gently => Action::Delay(Duration::from_secs(1)),
-            Halt::Now | Halt::BySomebody => Action::Hang,
+        // Nobody but helm uses this proxy. Whoever is told to end goes on for a while and must be answered, but not before
+        // the signal has come; whoever is killed must not get further.
+        let (hold, seen) = match halt {
+            Halt::Gently => (Action::Delay(Duration::from_secs(5)), Action::Delay(Duration::ZERO)),
+            Halt::Now | Halt::BySomebody => (Action::Hang, Action::Hang),
         };
         if matches!((moment, halt), (Moment::Before, Halt::Gently)) {
             // helm goes on with the objects while it writes that it failed, and only its end stops the first: the
             // objects wait, or it is a race which of the two is written last.
             self.s.proxy.rule(Rule::new(|info| info.is_write() && info.resource != "secrets", hold.clone()));
         }
-        let (made, seen) = (AtomicBool::new(false), Action::Delay(Duration::ZERO));
+        let made = AtomicBool::new(false);
         let rule = match moment {
             Moment::Before => Rule::new(
                 move |info| {

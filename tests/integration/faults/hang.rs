@@ -15,11 +15,11 @@ use crate::tests;
 tests![helm_that_is_never_answered_is_ended_and_no_version_blamed];
 
 /// helm's own limit for a step here, and what the operator adds before it ends the run from outside, with room.
-const WALL_CLOCK: Duration = Duration::from_secs(100);
+const WALL_CLOCK: Duration = Duration::from_secs(120);
 
 /// As short as its own limits can be made, and quarantined at the first failure that is the version's own fault.
 fn spec(version: &str) -> Value {
-    web(version, json!({ "timeout": "2s", "upgrade": { "retries": 0 }, "values": { "replicas": 0 } }))
+    web(version, json!({ "timeout": "10s", "upgrade": { "retries": 0 }, "values": { "replicas": 0 } }))
 }
 
 fn helm_that_is_never_answered_is_ended_and_no_version_blamed(s: &Scenario<'_>) {
@@ -48,14 +48,15 @@ fn helm_that_is_never_answered_is_ended_and_no_version_blamed(s: &Scenario<'_>) 
     let (unread, reads) = unread(s);
     let over = || processes.iter().all(|helm| parent_of(*helm).is_none()).then_some(());
     assert!(sandbox::wait::until(WALL_CLOCK, over).is_some(), "helm still hangs after {WALL_CLOCK:?}");
-    for name in ["history", "create"] {
-        assert_eq!(s.story(name), "1 deployed", "{name}: nothing was written");
-    }
-    let given_up = |line: &String| (line.contains("helm ended") && line.contains("/unread")).then_some(());
+    let is_it = |line: &String| ["helm ended", "/unread", "Upgrade"].iter().all(|word| line.contains(word));
+    let given_up = |line: &String| is_it(line).then_some(());
     s.eventually("the reads are given up", || operator.log().find(given_up));
     reads.remove();
-    victims.push(unread);
-    all_are_right(s, &victims, "1.1.0", 4);
+    // Of these nothing was written, so that the next run made the second revision.
+    let mut written = victims.split_off(2);
+    all_are_right(s, &victims, "1.1.0", 2);
+    written.push(unread);
+    all_are_right(s, &written, "1.1.0", 4);
     assert_eq!(operator.ask("/healthz").unwrap().0, 200);
 }
 

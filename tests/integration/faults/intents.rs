@@ -23,7 +23,8 @@ fn lose_intent(s: &Scenario<'_>, release: &'static str, kind: &'static str) -> R
 fn intents_whose_answers_are_lost_are_followed_by_one_run_each(s: &Scenario<'_>) {
     let operator = s.operate();
     let spec = |version, outcome: &str| {
-        web(version, json!({ "timeout": "8s", "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
+        let timeout = if outcome == "ready" { "60s" } else { "8s" };
+        web(version, json!({ "timeout": timeout, "upgrade": { "retries": 0 }, "values": { "outcome": outcome } }))
     };
     let lost = [
         ("installed", lose_intent(s, "installed", "Install")),

@@ -5,6 +5,7 @@
 mod describe;
 mod look;
 mod play;
+mod rights;
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -153,39 +154,6 @@ impl<'a> Scenario<'a> {
     #[track_caller]
     pub(crate) fn patch(&self, api_version: &str, kind: &str, name: &str, patch: &Value) {
         self.land.cluster.patch(&self.namespace, api_version, kind, name, patch).unwrap();
-    }
-
-    /// Makes a service account in the namespace.
-    #[track_caller]
-    pub(crate) fn account(&self, name: &str) {
-        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } });
-        self.land.cluster.apply_value(Some(&self.namespace), &account).unwrap();
-    }
-
-    /// Gives a service account of the namespace the rights of a cluster role, in the whole cluster.
-    #[track_caller]
-    pub(crate) fn grant(&self, role: &str, account: &str) {
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": { "name": self.binding(account) },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
-            "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": self.namespace }],
-        });
-        self.land.cluster.apply_value(None, &binding).unwrap();
-    }
-
-    /// Takes the rights of [`Self::grant`] away.
-    #[track_caller]
-    pub(crate) fn revoke(&self, account: &str) {
-        let cluster = &self.land.cluster;
-        cluster
-            .delete_from_cluster("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", &self.binding(account))
-            .unwrap();
-    }
-
-    fn binding(&self, account: &str) -> String {
-        format!("{}-{account}", self.namespace)
     }
 
     /// Runs helm as a person would, past the operator and its proxy; what it prints.

@@ -1,8 +1,5 @@
 //! Rights of service accounts, given and taken away, and what is said where one is missing.
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::Api;
-use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::SECRET;
@@ -55,34 +52,13 @@ impl Scenario<'_> {
     pub(super) fn permit_secret(&self, name: &str) {
         let rule = json!([{ "apiGroups": [""], "verbs": ["get"], "resources": ["secrets"], "resourceNames": [name] }]);
         self.permit("tenant", "gets-a-secret", &rule);
-        self.eventually("the right is known", || self.may_get(name).then_some(()));
+        self.eventually("the right is known", || self.may_get("tenant", "secrets", Some(name)).then_some(()));
     }
 
     #[track_caller]
     pub(super) fn forbid_secret(&self, name: &str) {
         self.delete_object(RBAC, "RoleBinding", "gets-a-secret");
-        self.eventually("the right is gone", || (!self.may_get(name)).then_some(()));
-    }
-
-    #[track_caller]
-    pub(super) fn may_get(&self, name: &str) -> bool {
-        let attributes = ResourceAttributes {
-            namespace: Some(self.namespace.clone()),
-            verb: Some("get".to_owned()),
-            resource: Some("secrets".to_owned()),
-            name: Some(name.to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let user = Some(format!("system:serviceaccount:{}:tenant", self.namespace));
-        let spec = SubjectAccessReviewSpec {
-            user,
-            resource_attributes: Some(attributes),
-            ..SubjectAccessReviewSpec::default()
-        };
-        let reviews: Api<SubjectAccessReview> = Api::all(self.land.cluster.client());
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let answer = self.land.cluster.wait(reviews.create(&PostParams::default(), &review)).unwrap();
-        answer.status.is_some_and(|status| status.allowed)
+        self.eventually("the right is gone", || (!self.may_get("tenant", "secrets", Some(name))).then_some(()));
     }
 
     /// The object says in one sentence that the account may not get that Secret, and is not given up.
