@@ -98,7 +98,7 @@ pub struct HelmReleaseSpec {
     pub interval: Option<String>,
 
     /// How long one attempt may take, helm, health and tests together. helm applies it to each of its steps; a run of
-    /// helm that takes a minute longer altogether is ended. Default: 5m.
+    /// helm, other than one of tests, is ended when it has taken a minute longer. Default: 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("timeout must be between 1s and 24h"))]

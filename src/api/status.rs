@@ -57,7 +57,7 @@ pub struct HelmReleaseStatus {
     /// Drift of the objects of the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
-    /// What was done, oldest first, failures too; of the same one many times in a row the last two stay.
+    /// What was done, oldest first, failures too; of a failure that repeats, the last two stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<HistoryEntry>,

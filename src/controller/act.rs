@@ -254,7 +254,7 @@ async fn mark(
     match context.requests.mark(&release, (revision, Some(version)), &labels).await {
         Ok(Some(record)) => context.records.observe_record(&release, record),
         Ok(None) => {}
-        // It is judged anew, by a view that is not late.
+        // It is planned anew on the records as they are.
         Err(ClusterError::Conflict(_) | ClusterError::NotFound(_)) => drop(context.read_records(&release).await?),
         Err(error) => return Err(error),
     }
@@ -268,7 +268,7 @@ async fn may_unlock(
     context: &Context,
     (key, service_account): (&ObjectKey, Option<&str>),
     policy: &Policy,
-    revision: u32,
+    (revision, version): (u32, u64),
     planned_on: &View<Records>,
 ) -> Result<bool, ClusterError> {
     let own = planned_on.is().is_some_and(|records| records.belong_to(&OwnerId::of(key)));
@@ -285,7 +285,7 @@ async fn may_unlock(
                  it away: {error}; let it get and update Secrets in namespace {}",
                 release.namespace
             );
-            context.payloads.refuse(&release, revision, &why, context.clock.now());
+            context.payloads.refuse(&release, (revision, version), &why, context.clock.now());
             context.wake(key);
             Ok(false)
         }
@@ -300,7 +300,7 @@ async fn unlock(
     (revision, version): (u32, u64),
     planned_on: &View<Records>,
 ) -> Result<(), ClusterError> {
-    if !may_unlock(context, (key, service_account), policy, revision, planned_on).await? {
+    if !may_unlock(context, (key, service_account), policy, (revision, version), planned_on).await? {
         return Ok(());
     }
     let release = policy.key();

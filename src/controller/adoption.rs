@@ -176,7 +176,9 @@ pub(super) async fn adopt(
                 "the service account may not take over revision {revision}: {error}; let it get and update Secrets in \
                  namespace {namespace}"
             );
-            context.payloads.refuse(&release, revision, &why, context.clock.now());
+            // Where the version is no number, the refusal holds until it is over.
+            let version = resource_version.parse().unwrap_or(u64::MAX);
+            context.payloads.refuse(&release, (revision, version), &why, context.clock.now());
         }
         Err(error) => return Err(error),
     }
@@ -198,7 +200,7 @@ mod tests {
         compare(&context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
         context.tasks.close();
         context.tasks.wait().await;
-        let unread = context.payloads.unread(&release, 1).unwrap();
+        let unread = context.payloads.unread(&release, (1, 0)).unwrap();
         assert!(unread.transient && unread.why.contains("defect of the operator"), "{unread:?}");
         assert!(context.payloads.begin(&release, 1));
     }

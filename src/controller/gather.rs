@@ -119,7 +119,7 @@ fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>, at: 
     let Some(newest) = records.newest() else {
         context.ages.forget(release);
         let payload = context.payloads.get(release, None).filter(|payload| payload.revision == 0);
-        return Seen { payload, unread: context.payloads.unread(release, 0), ..Seen::NOTHING };
+        return Seen { payload, unread: context.payloads.unread(release, (0, 0)), ..Seen::NOTHING };
     };
     let revision = newest.revision;
     let untouched = if newest.status.is_pending() || newest.status == RecordStatus::Uninstalling {
@@ -130,10 +130,10 @@ fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>, at: 
     };
     let gone = newest.status == RecordStatus::Uninstalled;
     let tells = |payload: &Payload| payload.revision == revision || (gone && payload.revision == 0);
-    let left = || context.payloads.unread(release, 0).filter(|_| gone);
+    let left = || context.payloads.unread(release, (0, 0)).filter(|_| gone);
     Seen {
         payload: context.payloads.get(release, Some(at)).filter(tells),
-        unread: context.payloads.unread(release, revision).or_else(left),
+        unread: context.payloads.unread(release, (revision, at)).or_else(left),
         spoilt: context.payloads.spoilt(release, |revision| context.records.version(release, revision)),
         untouched,
     }

@@ -23,6 +23,8 @@ enum Entry {
         revision: u32,
         failed: u32,
         unread: Unread,
+        /// Of the Secret for which it holds; of any where it could not be read.
+        version: Option<u64>,
     },
     Read {
         payload: Payload,
@@ -56,10 +58,13 @@ impl Payloads {
         }
     }
 
-    /// Why a revision could not be read the last time.
-    pub fn unread(&self, release: &ReleaseKey, of: u32) -> Option<Unread> {
+    /// Why a revision, of which the index has this version, could not be worked with the last time.
+    pub fn unread(&self, release: &ReleaseKey, (of, seen): (u32, u64)) -> Option<Unread> {
         match self.lock().get(release) {
-            Some(Entry::Failed { revision, unread, .. }) if *revision == of => Some(unread.clone()),
+            Some(Entry::Failed { revision, unread, version, .. }) if *revision == of => {
+                let outdated = version.is_some_and(|version| seen > version);
+                (!outdated).then(|| unread.clone())
+            }
             Some(Entry::Underway { .. } | Entry::Failed { .. } | Entry::Read { .. }) | None => None,
         }
     }
@@ -87,16 +92,19 @@ impl Payloads {
         let pause = SignedDuration::try_from(super::pause_after(failed)).unwrap_or(SignedDuration::ZERO);
         let until = now.checked_add(pause).unwrap_or(now);
         let unread = Unread { why: why.to_string().into(), transient, until };
-        entries.insert(release.clone(), Entry::Failed { revision: of, failed: failed.saturating_add(1), unread });
+        entries.insert(
+            release.clone(),
+            Entry::Failed { revision: of, failed: failed.saturating_add(1), unread, version: None },
+        );
     }
 
-    /// What was read cannot be used for want of a right: it is read again when that may be there. Each time was read
-    /// well, so no count of failures makes the pauses longer: the longest is taken at once.
-    pub fn refuse(&self, release: &ReleaseKey, of: u32, why: &dyn Display, now: Timestamp) {
+    /// A right is missing to work with this version of the record: it is tried again when the right may be there. No
+    /// count of failures makes the pauses longer: the longest is taken at once.
+    pub fn refuse(&self, release: &ReleaseKey, (of, version): (u32, u64), why: &dyn Display, now: Timestamp) {
         let pause = SignedDuration::try_from(super::RETRY_MAX).unwrap_or(SignedDuration::ZERO);
         let until = now.checked_add(pause).unwrap_or(now);
         let unread = Unread { why: why.to_string().into(), transient: false, until };
-        self.lock().insert(release.clone(), Entry::Failed { revision: of, failed: 0, unread });
+        self.lock().insert(release.clone(), Entry::Failed { revision: of, failed: 0, unread, version: Some(version) });
     }
 
     pub fn put(&self, release: &ReleaseKey, payload: Payload, version: u64) {
@@ -149,17 +157,26 @@ mod tests {
             .map(|_| {
                 assert!(payloads.begin(&release, 2) && !payloads.begin(&release, 2));
                 payloads.fail(&release, 2, (&"no", false), now);
-                let unread = payloads.unread(&release, 2).unwrap();
+                let unread = payloads.unread(&release, (2, 0)).unwrap();
                 assert!(!unread.transient);
                 unread.until.duration_since(now).as_millis()
             })
             .collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
-        assert_eq!(payloads.unread(&release, 3), None);
+        assert_eq!(payloads.unread(&release, (3, 0)), None);
         assert!(payloads.begin(&release, 3));
         payloads.fail(&release, 3, (&"late", true), now);
-        let unread = payloads.unread(&release, 3).unwrap();
+        let unread = payloads.unread(&release, (3, 0)).unwrap();
         assert!(unread.transient && unread.until.duration_since(now).as_millis() == 500);
+    }
+
+    #[test]
+    fn what_was_refused_holds_for_the_record_as_it_was() {
+        let release = ReleaseKey { namespace: Namespace::parse("n").unwrap(), name: ReleaseName::parse("a").unwrap() };
+        let payloads = Payloads::default();
+        payloads.refuse(&release, (2, 7), &"no right", Timestamp::UNIX_EPOCH);
+        assert!(payloads.unread(&release, (2, 7)).is_some() && payloads.unread(&release, (2, 6)).is_some());
+        assert_eq!(payloads.unread(&release, (2, 8)), None, "somebody has written to it since");
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub enum Action {
 
 impl Action {
     /// The next pass follows at once, so that a status written for this one would be a request for nothing. If it does
-    /// not follow soon, [`super::SAY_AFTER`] or [`super::SAY_QUEUED_AFTER`] brings a pass that says what is waited for. [`super::Plan::defers_status`]
-    /// has the exceptions.
+    /// not follow soon, [`super::SAY_AFTER`] or [`super::SAY_QUEUED_AFTER`] brings a pass that says what is waited for.
+    /// [`super::Plan::defers_status`] has the exceptions.
     pub fn defers_status(&self) -> bool {
         match self {
             Self::AddFinalizer

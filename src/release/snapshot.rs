@@ -33,15 +33,15 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<Vec<Box<str>>>,
     pub records: View<Records>,
-    /// Of the Secret of the newest record, as it was seen together with [`Self::records`]; 0 where there is none. What is
-    /// decided of that record holds for no other state of it.
+    /// Of the Secret of the newest record, as it was seen together with [`Self::records`]; 0 where there is none. What
+    /// is decided of that record holds for no other state of it.
     #[serde(default)]
     pub version: u64,
     /// What the payload of the newest record told, if it was read. Of revision 0, where the release is gone: what a look
     /// at its objects told.
     #[serde(default)]
     pub payload: Option<Payload>,
-    /// Why it could not be read so far.
+    /// Why it, or what it tells, could not be worked with so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Unread>,
     /// Revisions that are there and whose payload is known not to be readable.

@@ -169,6 +169,10 @@ fn tested(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
 fn drifted(writer: &mut Writer<'_>, snapshot: &Snapshot, plan: &Plan) {
     let newest = snapshot.records.is().and_then(|records| records.newest()).map(|newest| newest.revision);
     let Spec::Valid(policy) = &snapshot.spec else { return };
+    // What goes is not corrected any more.
+    if snapshot.object.deleting {
+        return;
+    }
     let Some(drift) = plan.memory.drift.as_ref().filter(|drift| Some(drift.revision) == newest) else { return };
     let message = bounded(&super::drift::sentence(drift, policy.drift, plan), DETAIL_MAX_BYTES);
     if drift.finding.count > 0 {

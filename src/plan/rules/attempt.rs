@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::testing;
+use super::{drift, testing};
 use crate::{
     plan::{
         Because, Wake,
@@ -27,6 +27,7 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Some(record) = records.get(operation.revision).filter(|record| draft.wrote(&operation, record)) else {
         // helm wrote nothing, somebody removed it, or somebody else was first: either way nothing is to be recovered.
         draft.abandon(&operation);
+        drift::unmade(draft, &operation);
         return None;
     };
     match record.status {

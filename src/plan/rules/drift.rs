@@ -19,7 +19,8 @@ use crate::{
         draft::{Decision, Draft},
     },
     release::{
-        Cause, Deviation, Drift, DriftMode, DriftView, Drifted, Finding, HistoryResult, OperationKind, Record, Spec,
+        Cause, Deviation, Drift, DriftMode, DriftView, Drifted, Finding, Health, HistoryResult, Operation,
+        OperationKind, Record, Spec,
     },
 };
 
@@ -38,6 +39,12 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let because = settled::here(draft);
+    // Also while it is compared anew, or what is said would change with each comparison.
+    if draft.policy.drift == DriftMode::Correct
+        && draft.memory.drift.as_ref().is_some_and(|drift| drift.finding.count > 0)
+    {
+        draft.held = held(draft);
+    }
     match draft.snapshot.drift.clone() {
         DriftView::Unseen => None,
         DriftView::Due { at } if at <= draft.now() => Decision::act(Action::Detect { revision }, because),
@@ -86,8 +93,12 @@ fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Becaus
     decision
 }
 
-/// Whoever holds an upgrade back is waited for by a correction too, and what is not tried again is not deployed again.
+/// Whoever holds an upgrade back is waited for by a correction too, what is not tried again is not deployed again, and
+/// what could not be judged is not begun.
 fn held(draft: &mut Draft<'_>) -> Option<Held> {
+    if matches!(draft.health(), Health::Unknown { refused: true, .. }) {
+        return Some(Held::Waits(draft.unseen()));
+    }
     if draft.inputs().is_some_and(|inputs| draft.memory.quarantine_of(&inputs.digest).is_some()) {
         return Some(Held::Quarantined);
     }
@@ -98,6 +109,8 @@ fn remember(draft: &mut Draft<'_>, revision: u32, finding: Finding) {
     let now = draft.now();
     let before = draft.memory.drift.take();
     if finding == Finding::default() {
+        // Nothing stands in the way of anything any more.
+        draft.memory.failures.hindered = 0;
         // Only what holds the next correction back is kept.
         draft.memory.drift = before.filter(|before| before.corrections > 0).map(|before| Drift {
             finding,
@@ -150,8 +163,22 @@ fn begun(draft: &mut Draft<'_>) {
     }
 }
 
-/// A correction was begun, and is planned anew at once on what is known by now: it was none.
-pub(super) fn unmade(draft: &mut Draft<'_>) {
+/// A correction of drift that wrote no revision: the release is what it was, and good. Its own delays are set already.
+pub(super) fn is_correction_of_good(draft: &Draft<'_>, operation: &Operation) -> bool {
+    // Inputs may not be known: it may be another operator that finds the operation.
+    let deployed = draft.at_good().and_then(|good| draft.digest_of(good));
+    operation.cause == Cause::Drift && deployed.is_some() && deployed == operation.digest.as_ref()
+}
+
+/// An operation was begun of which helm made nothing, through no fault of what it was to bring: where it was a
+/// correction, none was made.
+pub(super) fn unmade(draft: &mut Draft<'_>, operation: &Operation) {
+    if is_correction_of_good(draft, operation) {
+        not_made(draft);
+    }
+}
+
+fn not_made(draft: &mut Draft<'_>) {
     if let Some(drift) = &mut draft.memory.drift {
         drift.corrections = drift.corrections.saturating_sub(1);
         drift.not_before = None;
@@ -160,13 +187,13 @@ pub(super) fn unmade(draft: &mut Draft<'_>) {
 
 /// The same where something that passes by itself kept helm from working: later each time, for as long as it does.
 pub(super) fn hindered(draft: &mut Draft<'_>) {
-    unmade(draft);
+    not_made(draft);
     let (now, uid) = (draft.now(), &draft.snapshot.object.uid);
     let failures = &mut draft.memory.failures;
     failures.hindered = failures.hindered.saturating_add(1);
     if let Some(drift) = &mut draft.memory.drift {
         let tries = drift.corrections.saturating_add(failures.hindered);
-        drift.not_before = Some(backoff::next(now, tries, backoff::LIMIT_OUTSIDE, uid));
+        drift.not_before = Some(backoff::next(now, tries, backoff::LIMIT, uid));
     }
 }
 

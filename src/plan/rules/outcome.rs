@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::deletion;
+use super::{deletion, drift};
 use crate::{
     plan::{
         Action, Because, Next, Note, backoff,
@@ -10,8 +10,8 @@ use crate::{
         ending::Rejection,
     },
     release::{
-        Cause, Ended, Failure, FailureClass, Fault, Flight, ForeignAction, HistoryResult, Inventory, LastFailure,
-        Operation, OperationKind, Outcome, RecordStatus, Records,
+        Ended, Failure, FailureClass, Fault, Flight, ForeignAction, HistoryResult, Inventory, LastFailure, Operation,
+        OperationKind, Outcome, RecordStatus, Records,
     },
 };
 
@@ -104,6 +104,9 @@ fn written<'o>(draft: &mut Draft<'_>, operation: &Operation, outcome: &'o Outcom
         (Ended::Cancelled, _)
         | (_, Some(RecordStatus::Superseded | RecordStatus::Uninstalled | RecordStatus::Uninstalling)) => {
             draft.abandon(operation);
+            if record.is_none() {
+                drift::unmade(draft, operation);
+            }
             Because::Looking
         }
         (Ended::NotStarted(failure) | Ended::Failed(failure), None) if failure.class.is_transient() => {
@@ -137,14 +140,12 @@ fn written<'o>(draft: &mut Draft<'_>, operation: &Operation, outcome: &'o Outcom
 fn hindered(draft: &mut Draft<'_>, operation: &Operation, failure: &Failure) -> Because {
     if draft.is_past(operation) || is_first_surprise(draft, operation, failure) {
         draft.memory.operation = None;
-        if operation.cause == Cause::Drift {
-            super::drift::unmade(draft);
-        }
+        drift::unmade(draft, operation);
         return Because::Looking;
     }
-    if is_correction_of_good(draft, operation) {
+    if drift::is_correction_of_good(draft, operation) {
         draft.memory.operation = None;
-        super::drift::hindered(draft);
+        drift::hindered(draft);
         draft.uncorrected(failure.message.clone());
         return super::settled::here(draft);
     }
@@ -194,22 +195,17 @@ fn refused(draft: &mut Draft<'_>, operation: &Operation, why: Box<str>) -> Becau
     if past {
         return Because::Looking;
     }
-    if is_correction_of_good(draft, operation) {
+    draft.memory.failures.hindered = 0;
+    if drift::is_correction_of_good(draft, operation) {
         draft.uncorrected(why);
         return super::settled::here(draft);
     }
     let failures = &mut draft.memory.failures;
-    failures.hindered = 0;
     failures.count = failures.count.saturating_add(1);
     let until = backoff::next(draft.snapshot.now, failures.count, backoff::LIMIT, &draft.snapshot.object.uid);
     failures.not_before = Some(until);
     failures.last = Some(LastFailure { reason: reason.to_owned(), message: why.to_string() });
     Because::AttemptFailed { kind: operation.kind, label, why, next: Next::RetryAt(until) }
-}
-
-/// A correction of drift that wrote no revision: the release is what it was, and good. Its own delays are set already.
-fn is_correction_of_good(draft: &Draft<'_>, operation: &Operation) -> bool {
-    operation.cause == Cause::Drift && super::settled::reached(draft).is_some() && draft.at_good().is_some()
 }
 
 fn failed(draft: &Draft<'_>, operation: &Operation, label: Box<str>, why: Box<str>) -> Because {

@@ -4,8 +4,8 @@ use super::{super::sim::*, *};
 use crate::{
     plan::{Held, Wake},
     release::{
-        Cause, DependencyState, DependencyView, DriftMode, FailureClass, Fault, HistoryResult, InputsView,
-        OperationKind::Test,
+        Cause, DependencyState, DependencyView, DriftMode, DriftView, FailureClass, Fault, Health, HistoryResult,
+        InputsView, OperationKind::Test,
     },
 };
 
@@ -234,4 +234,74 @@ fn a_correction_that_is_held_back_says_by_what() {
     assert_eq!(said(&snapshot), Some(Held::Waits(Because::DependencyNotReady(missing))));
     snapshot.cycle = Some(vec!["apps/db".into()]);
     assert!(matches!(said(&snapshot), Some(Held::Waits(Because::DependencyCycle(_)))));
+}
+
+#[test]
+fn a_correction_that_is_held_back_says_so_while_it_is_compared_anew_too() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    while world.compared != Some((1, true)) {
+        world.pass();
+    }
+    let mut snapshot = world.snapshot();
+    let missing = DependencyView { name: "apps/db".into(), state: DependencyState::Missing };
+    snapshot.dependencies = vec![missing.clone()];
+    snapshot.memory = plan(&snapshot).memory;
+    for view in [DriftView::Underway, DriftView::Due { at: snapshot.now }] {
+        snapshot.drift = view;
+        assert_eq!(plan(&snapshot).held, Some(Held::Waits(Because::DependencyNotReady(missing.clone()))));
+    }
+}
+
+#[test]
+fn a_correction_that_could_not_be_judged_is_not_begun() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    while world.compared != Some((1, true)) {
+        world.pass();
+    }
+    let mut snapshot = world.snapshot();
+    snapshot.health.health = Health::Unknown { why: "Deployments may not be watched".into(), refused: true };
+    let planned = plan(&snapshot);
+    assert_eq!(planned.action, Action::Idle);
+    assert!(matches!(planned.held, Some(Held::Waits(Because::ViewRefused { .. }))), "{:?}", planned.held);
+}
+
+#[test]
+fn a_correction_that_ended_before_helm_wrote_anything_is_not_counted() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    for _ in 0..3 {
+        world.until_runs();
+        assert_eq!(world.memory.drift.as_ref().map(|drift| drift.corrections), Some(1));
+        world.crash();
+    }
+    assert!(ends("pink", &world.run().because));
+    assert!(!world.drifted);
+}
+
+#[test]
+fn what_hindered_a_correction_is_forgotten_when_nothing_is_to_be_corrected_any_more() {
+    let mut world = watched(DriftMode::Correct);
+    world.script.extend([Run::Refused(FailureClass::Unreachable); 4]);
+    disturbed(&mut world);
+    for _ in 0..3 {
+        world.wait();
+    }
+    assert!(world.memory.failures.hindered > 0);
+    world.drifted = false;
+    rests(&mut world, &[FIRST, DRIFT, DRIFT, DRIFT, DRIFT]);
+    assert_eq!((world.memory.failures.hindered, &world.memory.drift), (0, &None));
+}
+
+#[test]
+fn a_correction_that_failed_counts_although_its_way_back_met_with_another_release() {
+    let mut world = watched(DriftMode::Correct);
+    world.policy.retries = 0;
+    world.script.extend([Run::Failed(FailureClass::Hook), Run::Refused(FailureClass::LostRace)]);
+    assert!(ends("pink", &disturbed(&mut world)));
+    let back = (Rollback, Some("pink"));
+    rests(&mut world, &[FIRST, DRIFT, back, back]);
+    let drift = world.memory.drift.as_ref().map(|drift| (drift.corrections, drift.not_before.is_some()));
+    assert_eq!(drift, Some((1, true)));
 }
