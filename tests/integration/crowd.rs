@@ -31,17 +31,6 @@ const WITH_HOOKS: &str = "3.0.0";
 
 /// A version whose way back, and whose removal, begin with a hook that never ends.
 const WITHOUT_RETURN: &str = "3.1.0";
-const HOOKS_WITHOUT_RETURN: &str = r#"
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-hook
-  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
-spec:
-  template:
-    metadata: {annotations: {sandbox.test/outcome: never-ready}}
-    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
-"#;
 /// Of each kind: together far more than there are seats for runs that compute.
 const WITHOUT_RETURN_EACH: u32 = 5;
 
@@ -99,7 +88,8 @@ fn hanging_hooks_and_missing_health_hold_nobody_up(s: &Scenario<'_>) {
 }
 
 fn rollbacks_and_removals_in_hanging_hooks_hold_nobody_up(s: &Scenario<'_>) {
-    s.repository.publish(&sandbox::charts::web(WITHOUT_RETURN).file("templates/hooks.yaml", HOOKS_WITHOUT_RETURN));
+    let hook = sandbox::charts::hook("hook", "pre-rollback,pre-delete", "never-ready");
+    s.repository.publish(&sandbox::charts::web(WITHOUT_RETURN).file("templates/hooks.yaml", hook));
     let operator = s.operate();
     let names =
         |what: &str| -> Vec<String> { (1..=WITHOUT_RETURN_EACH).map(|number| format!("{what}-{number}")).collect() };

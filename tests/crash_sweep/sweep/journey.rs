@@ -1,6 +1,7 @@
 //! What a release goes through: from where, by which change, to which end, and what a crash on the way may cost.
 
 use helm_release_operator::api::HelmRelease;
+use sandbox::charts::{self, hook};
 use serde_json::{Value, json};
 
 use crate::scenario::{Revision, Scenario, web};
@@ -22,36 +23,6 @@ const NO_REVISION: u32 = 0;
 
 /// As few as there may be, so that every run of helm prunes, and a crash leaves more than that to keep.
 const MAX_HISTORY: u32 = 2;
-
-/// The hook before a way back and before a removal, next to that of an install and an upgrade.
-const RETURN: &str = r#"
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-return
-  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {annotations: {sandbox.test/outcome: succeed}}
-    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
-"#;
-
-/// The hook after the objects of every run.
-const AFTER: &str = r#"
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-after
-  annotations:
-    helm.sh/hook: "post-install,post-upgrade,post-rollback,post-delete"
-    helm.sh/hook-delete-policy: before-hook-creation
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {annotations: {sandbox.test/outcome: succeed}}
-    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
-"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Journey {
@@ -105,8 +76,11 @@ impl Journey {
     #[track_caller]
     pub(crate) fn prepare(self, s: &Scenario<'_>, hooks: Hooks) {
         for version in ["5.0.0", "5.1.0"] {
-            let chart = sandbox::charts::web(version).file("templates/return.yaml", RETURN);
-            s.repository.publish(&chart.file("templates/after.yaml", AFTER));
+            // Next to that before an install and an upgrade: before a way back and a removal, and after every run.
+            let back = hook("return", "pre-rollback,pre-delete", "succeed");
+            let after = hook("after", "post-install,post-upgrade,post-rollback,post-delete", "succeed");
+            let chart = charts::web(version).file("templates/return.yaml", back);
+            s.repository.publish(&chart.file("templates/after.yaml", after));
         }
         if self == Self::Install {
             return;

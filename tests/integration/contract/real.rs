@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceObject};
 use kube::Api;
 use kube::api::DeleteParams;
 use rustix::process::Signal;
-use sandbox::charts::Chart;
+use sandbox::charts::{self, Chart};
 use sandbox::proxy::{Action, RequestInfo, Rule, RuleHandle, Verb};
 use sandbox::wait;
 use serde_json::{Value, json};
@@ -27,18 +27,6 @@ use crate::stage::process::{children_of, signal};
 
 const RELEASE: &str = "story";
 
-const WAY_BACK: &str = r#"
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {{ .Release.Name }}-way-back
-  annotations: {helm.sh/hook: "pre-rollback,pre-delete", helm.sh/hook-delete-policy: before-hook-creation}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {annotations: {sandbox.test/outcome: fail}}
-    spec: {restartPolicy: Never, containers: [{name: hook, image: hook}]}
-"#;
 const REFUSING: &str = r#"{{- if eq .Values.outcome "unrendered" }}{{ fail "colour is not a colour" }}{{ end }}"#;
 const SCHEMA: &str = r#"{"type": "object", "properties": {"replicas": {"type": "integer", "maximum": 0}}}"#;
 const UNKNOWN: &str = "apiVersion: sandbox.test/v1\nkind: Unheard\nmetadata: {name: unheard}\n";
@@ -161,7 +149,7 @@ fn config_map(part: Part, version: &str, annotations: &str) -> String {
 }
 
 fn chart_of(flavour: Flavour) -> Chart {
-    let chart = sandbox::charts::web(flavour.version()).file("templates/refusing.yaml", REFUSING);
+    let chart = charts::web(flavour.version()).file("templates/refusing.yaml", REFUSING);
     let extra = || config_map(Part::Extra, flavour.version(), "");
     let chart = if matches!(flavour, Flavour::Two | Flavour::Invalid) {
         chart.file("templates/extra.yaml", extra())
@@ -169,7 +157,9 @@ fn chart_of(flavour: Flavour) -> Chart {
         chart
     };
     match flavour {
-        Flavour::WayBackFails => chart.file("templates/way-back.yaml", WAY_BACK),
+        Flavour::WayBackFails => {
+            chart.file("templates/way-back.yaml", charts::hook("way-back", "pre-rollback,pre-delete", "fail"))
+        }
         Flavour::Keeps => {
             let kept = config_map(Part::Kept, flavour.version(), "helm.sh/resource-policy: keep");
             chart.file("templates/kept.yaml", kept)

@@ -163,6 +163,24 @@ pub fn unicorn() -> io::Result<Vec<Chart>> {
     versions.iter().map(|one| Chart::from_dir(&folder, &one.version, &one.app_version)).collect()
 }
 
+/// The template of a hook: a Job of the release whose pod turns out as `outcome` says (see the stages of the node), and
+/// which is not tried a second time. `events` as helm writes them, with commas.
+pub fn hook(name: &str, events: &str, outcome: &str) -> String {
+    format!(
+        r#"apiVersion: batch/v1
+kind: Job
+metadata:
+  name: '{{{{ .Release.Name }}}}-{name}'
+  annotations: {{helm.sh/hook: "{events}", helm.sh/hook-delete-policy: before-hook-creation}}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {{annotations: {{sandbox.test/outcome: {outcome}}}}}
+    spec: {{restartPolicy: Never, containers: [{{name: hook, image: hook}}]}}
+"#
+    )
+}
+
 /// A small chart whose pods turn out as its values say.
 ///
 /// Values: `replicas`, `message` (in a config map and on the pods, so that a change of it is a rollout), `outcome`
