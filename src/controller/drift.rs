@@ -33,7 +33,7 @@ const COMPARISONS_MAX: usize = 4;
 /// comparisons together still make no more than sixteen requests at once.
 const OBJECTS_AT_ONCE: usize = 4;
 /// For the comparison of one release, waiting for its turn not counted. Two requests for each object are milliseconds;
-/// where they are seconds, what is left over is compared the next time, and other releases have their turn before.
+/// where they are seconds, what is left over is the first of the next time, and other releases have their turn before.
 const COMPARISON_DEADLINE: Duration = Duration::from_secs(60);
 /// Between the end of a comparison and the next one of the same release, at least; and what it grows to where each one
 /// is wanted as soon as it may be.

@@ -26,6 +26,8 @@ struct Looked {
     /// The state that was compared.
     read: Option<Print>,
     verdict: Verdict,
+    /// When the last comparison began that had the time to ask for it.
+    asked: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ enum Verdict {
 }
 
 impl Looked {
-    fn new(told: LivePrint, compared: ComparedObject) -> Self {
+    fn new(told: LivePrint, compared: ComparedObject, asked: Option<Timestamp>) -> Self {
         let (read, verdict) = match compared {
             ComparedObject::Read { print, deviation } => {
                 (Some(print), deviation.map_or(Verdict::AsStated, Verdict::Deviates))
@@ -45,12 +47,12 @@ impl Looked {
             ComparedObject::MayBeGone => (None, Verdict::AsStated),
             ComparedObject::Refused(why) => (None, Verdict::Refused(why)),
         };
-        Self { told, read, verdict }
+        Self { told, read, verdict, asked }
     }
 
     /// It has done its work and went: there is nothing to ask.
     fn finished() -> Self {
-        Self { told: LivePrint::Finished, read: None, verdict: Verdict::AsStated }
+        Self { told: LivePrint::Finished, read: None, verdict: Verdict::AsStated, asked: None }
     }
 
     /// Whether the object is another one by now than it was when it was compared.
@@ -123,6 +125,8 @@ pub(super) struct Task {
     pub(super) members: Vec<Member>,
     /// Of each of the members, as soon as it is known.
     pub(super) found: Vec<Option<ComparedObject>>,
+    /// Why nothing is known of the others.
+    left: Option<Box<str>>,
     rules: ReleaseDigest,
     begun: Timestamp,
     /// Where each of the members stands in the inventory, and what its watch told.
@@ -132,9 +136,7 @@ pub(super) struct Task {
 impl Task {
     /// Nothing can be said of any object that is not known so far, for the same reason.
     pub(super) fn refuse(&mut self, why: &str) {
-        for one in &mut self.found {
-            one.get_or_insert_with(|| ComparedObject::Refused(why.into()));
-        }
+        self.left = Some(why.into());
     }
 
     /// For metrics.
@@ -142,7 +144,7 @@ impl Task {
         let drifted = |one: &ComparedObject| {
             matches!(one, ComparedObject::Missing | ComparedObject::Read { deviation: Some(_), .. })
         };
-        if self.found.iter().any(Option::is_none) {
+        if self.left.is_none() && self.found.iter().any(Option::is_none) {
             "error"
         } else if self.found.iter().flatten().any(drifted) {
             "drifted"
@@ -200,6 +202,16 @@ impl Entry {
         })
     }
 
+    /// By when they are to be asked for: those that do not answer may use up all the time that a comparison has, so they
+    /// come after all others, and among themselves each has its turn.
+    fn in_turn(&self, places: &mut [usize]) {
+        places.sort_by_key(|place| {
+            let looked = self.looked.get(*place).and_then(Option::as_ref);
+            let refused = looked.is_some_and(|looked| matches!(looked.verdict, Verdict::Refused(_)));
+            (refused, looked.and_then(|looked| looked.asked), *place)
+        });
+    }
+
     fn finding(&self, members: &[Member]) -> Finding {
         let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| match looked {
             Some(Looked { verdict: Verdict::Deviates(what), .. }) => {
@@ -250,7 +262,7 @@ impl Drifts {
         DriftView::Is { finding: entry.finding(members), again: refused.then_some(due) }
     }
 
-    /// The objects to compare; `None` where there are none, or where that is under way.
+    /// The objects to compare, in the order of their turns; `None` where there are none, or where that is under way.
     pub(super) fn begin(
         &self,
         release: &ReleaseKey,
@@ -264,13 +276,14 @@ impl Drifts {
         places.extend(entry.refused().map(|(place, _)| place));
         places.sort_unstable();
         places.dedup();
+        entry.in_turn(&mut places);
         let places: Vec<(usize, LivePrint)> =
             places.into_iter().filter_map(|place| Some((place, *prints.get(place)?))).collect();
         entry.underway = !places.is_empty();
         let members: Vec<Member> = places.iter().filter_map(|(place, _)| members.get(*place).cloned()).collect();
         let (revision, rules) = (entry.revision, entry.rules.clone());
         let found = vec![None; members.len()];
-        entry.underway.then_some(Task { revision, members, found, rules, begun: now, places })
+        entry.underway.then_some(Task { revision, members, found, left: None, rules, begun: now, places })
     }
 
     /// Takes in what was found; of an object of which nothing is known now, what was known before stays.
@@ -283,10 +296,16 @@ impl Drifts {
         if entry.revision != task.revision || entry.rules != task.rules {
             return;
         }
-        for ((place, told), compared) in task.places.into_iter().zip(task.found) {
-            if let (Some(looked), Some(compared)) = (entry.looked.get_mut(place), compared) {
-                *looked = Some(Looked::new(told, compared));
-            }
+        for ((place, told), found) in task.places.into_iter().zip(task.found) {
+            let Some(looked) = entry.looked.get_mut(place) else { continue };
+            let (compared, asked) = match (found, &task.left) {
+                (Some(compared), _) => (compared, Some(task.begun)),
+                (None, Some(why)) => {
+                    (ComparedObject::Refused(why.clone()), looked.as_ref().and_then(|looked| looked.asked))
+                }
+                (None, None) => continue,
+            };
+            *looked = Some(Looked::new(told, compared, asked));
         }
     }
 

@@ -64,34 +64,59 @@ fn is_gone() -> Answer {
     Answer::With(code, serde_json::from_str(&text).unwrap())
 }
 
+/// A release of so many objects, of which none is watched.
+struct Released {
+    context: Arc<Context>,
+    desired: Desired,
+    members: Vec<Member>,
+}
+
+impl Released {
+    fn new(objects: usize, answer: impl Fn(&str) -> Answer + Clone + Send + 'static) -> Self {
+        let context = context_of(server(objects, answer), Repository { breaks: false });
+        let object: HelmRelease = serde_json::from_value(json!({
+            "apiVersion": "helmrelease.dev/v1alpha1", "kind": "HelmRelease",
+            "metadata": { "name": "web", "namespace": "apps" }, "spec": { "releaseVersion": "1.0.0" },
+        }))
+        .unwrap();
+        let desired = Desired::parse(&object, &context.settings.defaults).unwrap();
+        let member = |number| Member {
+            api_version: "v1".into(),
+            kind: "ConfigMap".into(),
+            namespace: "apps".into(),
+            name: format!("c{number}").into(),
+        };
+        Self { context, desired, members: (0..objects).map(member).collect() }
+    }
+
+    fn prints(&self) -> Vec<LivePrint> {
+        vec![LivePrint::Unwatched; self.members.len()]
+    }
+
+    fn look(&self) -> DriftView {
+        let Self { context, desired, members } = self;
+        let basis = (1, digest_of_rules(&desired.drift_ignore));
+        context.drifts.look(&desired.policy.key(), basis, members, &self.prints(), context.clock.now())
+    }
+
+    /// Compares what has to be compared; how long it took.
+    async fn compare(&self) -> Duration {
+        let Self { context, desired, members } = self;
+        let (release, key) = (desired.policy.key(), ObjectKey::new("apps", "web"));
+        let task = context.drifts.begin(&release, members, &self.prints(), context.clock.now()).unwrap();
+        let begun = Instant::now();
+        run(context, &key, desired, task, &HashSet::new()).await;
+        assert_eq!(context.drifts.slots.available_permits(), COMPARISONS_MAX);
+        begun.elapsed()
+    }
+}
+
 /// What is known after one comparison of all objects, and how long it took.
 async fn compared(objects: usize, answer: impl Fn(&str) -> Answer + Clone + Send + 'static) -> (DriftView, Duration) {
-    let context = context_of(server(objects, answer), Repository { breaks: false });
-    let object: HelmRelease = serde_json::from_value(json!({
-        "apiVersion": "helmrelease.dev/v1alpha1", "kind": "HelmRelease",
-        "metadata": { "name": "web", "namespace": "apps" }, "spec": { "releaseVersion": "1.0.0" },
-    }))
-    .unwrap();
-    let desired = Desired::parse(&object, &context.settings.defaults).unwrap();
-    let (release, key) = (desired.policy.key(), ObjectKey::new("apps", "web"));
-    let member = |number| Member {
-        api_version: "v1".into(),
-        kind: "ConfigMap".into(),
-        namespace: "apps".into(),
-        name: format!("c{number}").into(),
-    };
-    let members: Vec<Member> = (0..objects).map(member).collect();
-    let prints = vec![LivePrint::Unwatched; objects];
-    let look = || {
-        let basis = (1, digest_of_rules(&desired.drift_ignore));
-        context.drifts.look(&release, basis, &members, &prints, context.clock.now())
-    };
-    assert!(matches!(look(), DriftView::Due { .. }));
-    let task = context.drifts.begin(&release, &members, &prints, context.clock.now()).unwrap();
-    let begun = Instant::now();
-    run(&context, &key, &desired, task, &HashSet::new()).await;
-    assert_eq!(context.drifts.slots.available_permits(), COMPARISONS_MAX);
-    (look(), begun.elapsed())
+    let released = Released::new(objects, answer);
+    assert!(matches!(released.look(), DriftView::Due { .. }));
+    let took = released.compare().await;
+    (released.look(), took)
 }
 
 /// What was found, with the names of what is missing; it is looked for again later.
@@ -122,6 +147,16 @@ async fn a_comparison_without_answers_ends_in_time_and_keeps_what_it_found() {
     assert_eq!(missing, ["c0".into()]);
     assert!(unseen.contains("ConfigMap c1 cannot be compared (") && unseen.contains("nor can 198 more"), "{unseen}");
     assert_eq!(took.as_secs(), COMPARISON_DEADLINE.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_comparison_had_no_time_for_is_first_in_the_next() {
+    let released = Released::new(60, |name| if name == "c59" { is_gone() } else { Answer::Never });
+    released.look();
+    released.compare().await;
+    assert_eq!(found(released.look()).0, []);
+    released.compare().await;
+    assert_eq!(found(released.look()).0, ["c59".into()]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,3 +143,49 @@ fn an_object_that_changes_all_the_time_is_compared_less_and_less_often() {
     now += 7200;
     assert!(matches!(one.look(1, there(version + 1, version + 1), now), DriftView::Due { at: due } if due <= at(now)));
 }
+
+#[test]
+fn each_of_many_that_do_not_answer_has_its_turn() {
+    const OBJECTS: usize = 200;
+    /// Of what a comparison takes up, what it has time for.
+    const TURNS: usize = 48;
+    let drifts = Drifts::default();
+    let name = |number: usize| format!("c{number:03}").into();
+    let members: Vec<Member> =
+        (0..OBJECTS).map(|number| Member { name: name(number), ..One::new().1.remove(0) }).collect();
+    let prints = vec![LivePrint::Unwatched; OBJECTS];
+    drifts.look(&release(), (1, rules()), &members, &prints, at(0));
+    let mut turns: HashMap<Member, usize> = HashMap::new();
+    for comparison in 1..=10_usize {
+        let now = at(1000 * i64::try_from(comparison).unwrap());
+        let mut task = drifts.begin(&release(), &members, &prints, now).unwrap();
+        assert_eq!(task.members.len(), OBJECTS);
+        for (member, found) in task.members.iter().zip(&mut task.found).take(TURNS) {
+            *found = Some(ComparedObject::Refused("no answer".into()));
+            *turns.entry(member.clone()).or_default() += 1;
+        }
+        task.refuse("there was no time");
+        drifts.end(&release(), task, now);
+        assert_eq!(turns.len(), OBJECTS.min(comparison * TURNS), "after {comparison} comparisons");
+    }
+    assert!(turns.values().all(|turns| (2..=3).contains(turns)), "{turns:?}");
+}
+
+#[test]
+fn what_has_changed_does_not_wait_for_what_did_not_answer() {
+    let drifts = Drifts::default();
+    let members: Vec<Member> = ["a", "b"].map(|name| Member { name: name.into(), ..One::new().1.remove(0) }).into();
+    let compare = |prints: &[LivePrint], second| {
+        drifts.look(&release(), (1, rules()), &members, prints, at(second));
+        let mut task = drifts.begin(&release(), &members, prints, at(second)).unwrap();
+        let order: Vec<_> = task.members.iter().map(|member| member.name.clone()).collect();
+        for (member, found) in task.members.iter().zip(&mut task.found) {
+            let a = &*member.name == "a";
+            *found = Some(if a { ComparedObject::Refused("no answer".into()) } else { read(5, 1, None) });
+        }
+        drifts.end(&release(), task, at(second));
+        order
+    };
+    assert_eq!(compare(&[there(5, 1), there(5, 1)], 100), ["a".into(), "b".into()]);
+    assert_eq!(compare(&[there(5, 1), there(6, 2)], 200), ["b".into(), "a".into()]);
+}
