@@ -40,8 +40,27 @@ pub enum ComparedObject {
     Missing,
     /// It may be gone.
     MayBeGone,
-    /// The API server does not say what it would be; why, without its words, which may quote a value.
-    Refused(Box<str>),
+    /// The API server does not say what it would be.
+    Refused(Refusal),
+}
+
+/// Why something cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Without the words of the API server, which may quote a value.
+    pub why: Box<str>,
+    /// It may be well the next time with nobody doing anything.
+    pub passes: bool,
+}
+
+impl Refusal {
+    pub fn passing(why: impl Into<Box<str>>) -> Self {
+        Self { why: why.into(), passes: true }
+    }
+
+    pub fn lasting(why: impl Into<Box<str>>) -> Self {
+        Self { why: why.into(), passes: false }
+    }
 }
 
 /// Compares one object with what is stated of it; where it may be gone, its absence is no difference.
@@ -89,7 +108,7 @@ fn refused(member: &Member, error: &ClusterError) -> ComparedObject {
             let Member { api_version, kind, .. } = member;
             let why =
                 format!("the identity of the release needs the rights to get and to patch {kind} of {api_version}");
-            return ComparedObject::Refused(why.into());
+            return ComparedObject::Refused(Refusal::lasting(why));
         }
         ClusterError::NotFound(_) => "its kind is not there",
         ClusterError::Refused(message) if message.contains(NO_DRY_RUN) => {
@@ -108,5 +127,6 @@ fn refused(member: &Member, error: &ClusterError) -> ComparedObject {
         ClusterError::Timeout => "the API server did not answer in time",
         ClusterError::NotLeading => "this operator does not lead",
     };
-    ComparedObject::Refused(why.into())
+    let untyped = matches!(error, ClusterError::Unavailable(message) if message.starts_with(UNTYPED));
+    ComparedObject::Refused(Refusal { why: why.into(), passes: error.is_transient() && !untyped })
 }

@@ -20,7 +20,7 @@ use kept::Task;
 
 use super::{Context, guarded, offload::offload, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, ComparedObject},
+    cluster::{self, ClusterError, ComparedObject, Refusal},
     helm,
     release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
@@ -97,9 +97,12 @@ async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Ta
         }
         Err(defect) => {
             tracing::error!(object = %key, %release, %defect, "objects cannot be compared");
-            task.refuse(&defect.to_string());
+            task.refuse(Refusal::lasting(defect.to_string()));
         }
-        Ok(Err(_)) => task.refuse(&format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())),
+        Ok(Err(_)) => {
+            let why = format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs());
+            task.refuse(Refusal::passing(why));
+        }
     }
     context.metrics.comparisons.with_label_values(&[task.result()]).inc();
     context.drifts.end(&release, task, context.clock.now());
@@ -120,14 +123,14 @@ async fn compare(
         Ok(Some(record)) => record,
         Ok(None) => return Err(ClusterError::NotFound("the record is gone".into())),
         Err(ClusterError::Forbidden(_)) => {
-            task.refuse("its record may not be read");
+            task.refuse(Refusal::lasting("its record may not be read"));
             return Ok(());
         }
         Err(error) => return Err(error),
     };
     let members = task.members.clone();
     let Ok(stated) = offload(move || stated(&record.bytes, &release, &members)).await else {
-        task.refuse("its record cannot be read");
+        task.refuse(Refusal::lasting("its record cannot be read"));
         return Ok(());
     };
     let Task { members, found, .. } = task;

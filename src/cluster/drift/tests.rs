@@ -203,7 +203,7 @@ async fn an_object_that_is_not_there_is_missing_unless_it_may_be_gone() {
 #[tokio::test]
 async fn who_is_refused_is_told_what_to_change() {
     let why = async |answer: fn(&Asked) -> (u16, String)| match compared(false, answer).await {
-        ComparedObject::Refused(why) => why.into_string(),
+        ComparedObject::Refused(refusal) => refusal.why.into_string(),
         other => panic!("{other:?}"),
     };
     let lacks = why(|_| {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::{COMPARISONS_MAX, PAUSE_FIRST, PAUSE_LONGEST};
 use crate::{
-    cluster::{ComparedObject, LivePrint, Print},
+    cluster::{ComparedObject, LivePrint, Print, Refusal},
     release::{Deviation, DriftView, Drifted, Finding, Member},
     types::{ReleaseDigest, ReleaseKey},
 };
@@ -25,34 +25,29 @@ struct Looked {
     told: LivePrint,
     /// The state that was compared.
     read: Option<Print>,
-    verdict: Verdict,
+    /// As it was found last. For as long as it cannot be compared for a reason that passes, that is still what is known.
+    deviation: Option<Deviation>,
+    /// Why it could not be compared the last time.
+    refused: Option<Box<str>>,
     /// When the last comparison began that had the time to ask for it.
     asked: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    AsStated,
-    Deviates(Deviation),
-    Refused(Box<str>),
-}
-
 impl Looked {
-    fn new(told: LivePrint, compared: ComparedObject, asked: Option<Timestamp>) -> Self {
-        let (read, verdict) = match compared {
-            ComparedObject::Read { print, deviation } => {
-                (Some(print), deviation.map_or(Verdict::AsStated, Verdict::Deviates))
-            }
-            ComparedObject::Missing => (None, Verdict::Deviates(Deviation::Missing)),
-            ComparedObject::MayBeGone => (None, Verdict::AsStated),
-            ComparedObject::Refused(why) => (None, Verdict::Refused(why)),
+    /// `before` is what was found of it the last time.
+    fn new(told: LivePrint, compared: ComparedObject, asked: Option<Timestamp>, before: Option<Deviation>) -> Self {
+        let (read, deviation, refused) = match compared {
+            ComparedObject::Read { print, deviation } => (Some(print), deviation, None),
+            ComparedObject::Missing => (None, Some(Deviation::Missing), None),
+            ComparedObject::MayBeGone => (None, None, None),
+            ComparedObject::Refused(Refusal { why, passes }) => (None, before.filter(|_| passes), Some(why)),
         };
-        Self { told, read, verdict, asked }
+        Self { told, read, deviation, refused, asked }
     }
 
     /// It has done its work and went: there is nothing to ask.
     fn finished() -> Self {
-        Self { told: LivePrint::Finished, read: None, verdict: Verdict::AsStated, asked: None }
+        Self { told: LivePrint::Finished, read: None, deviation: None, refused: None, asked: None }
     }
 
     /// Whether the object is another one by now than it was when it was compared.
@@ -71,7 +66,7 @@ impl Looked {
         if !outdated {
             self.told = now;
             if now == LivePrint::Finished {
-                self.verdict = Verdict::AsStated;
+                (self.deviation, self.refused) = (None, None);
             }
         }
         outdated
@@ -126,7 +121,7 @@ pub(super) struct Task {
     /// Of each of the members, as soon as it is known.
     pub(super) found: Vec<Option<ComparedObject>>,
     /// Why nothing is known of the others.
-    left: Option<Box<str>>,
+    left: Option<Refusal>,
     rules: ReleaseDigest,
     begun: Timestamp,
     /// Where each of the members stands in the inventory, and what its watch told.
@@ -135,8 +130,8 @@ pub(super) struct Task {
 
 impl Task {
     /// Nothing can be said of any object that is not known so far, for the same reason.
-    pub(super) fn refuse(&mut self, why: &str) {
-        self.left = Some(why.into());
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        self.left = Some(refusal);
     }
 
     /// For metrics.
@@ -196,10 +191,8 @@ impl Entry {
 
     /// Objects that could not be compared.
     fn refused(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.looked.iter().enumerate().filter_map(|(place, looked)| match looked {
-            Some(Looked { verdict: Verdict::Refused(why), .. }) => Some((place, &**why)),
-            Some(Looked { verdict: Verdict::AsStated | Verdict::Deviates(_), .. }) | None => None,
-        })
+        let looked = self.looked.iter().enumerate();
+        looked.filter_map(|(place, looked)| Some((place, looked.as_ref()?.refused.as_deref()?)))
     }
 
     /// By when they are to be asked for: those that do not answer may use up all the time that a comparison has, so they
@@ -207,17 +200,15 @@ impl Entry {
     fn in_turn(&self, places: &mut [usize]) {
         places.sort_by_key(|place| {
             let looked = self.looked.get(*place).and_then(Option::as_ref);
-            let refused = looked.is_some_and(|looked| matches!(looked.verdict, Verdict::Refused(_)));
+            let refused = looked.is_some_and(|looked| looked.refused.is_some());
             (refused, looked.and_then(|looked| looked.asked), *place)
         });
     }
 
     fn finding(&self, members: &[Member]) -> Finding {
-        let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| match looked {
-            Some(Looked { verdict: Verdict::Deviates(what), .. }) => {
-                Some(Drifted { member: member.clone(), what: what.clone() })
-            }
-            Some(Looked { verdict: Verdict::AsStated | Verdict::Refused(_), .. }) | None => None,
+        let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| {
+            let what = looked.as_ref()?.deviation.clone()?;
+            Some(Drifted { member: member.clone(), what })
         });
         let mut refused = self.refused();
         let unseen = refused.next().and_then(|(place, why)| {
@@ -298,14 +289,14 @@ impl Drifts {
         }
         for ((place, told), found) in task.places.into_iter().zip(task.found) {
             let Some(looked) = entry.looked.get_mut(place) else { continue };
+            let asked = looked.as_ref().and_then(|looked| looked.asked);
             let (compared, asked) = match (found, &task.left) {
                 (Some(compared), _) => (compared, Some(task.begun)),
-                (None, Some(why)) => {
-                    (ComparedObject::Refused(why.clone()), looked.as_ref().and_then(|looked| looked.asked))
-                }
+                (None, Some(refusal)) => (ComparedObject::Refused(refusal.clone()), asked),
                 (None, None) => continue,
             };
-            *looked = Some(Looked::new(told, compared, asked));
+            let before = looked.take().and_then(|looked| looked.deviation);
+            *looked = Some(Looked::new(told, compared, asked, before));
         }
     }
 

@@ -114,7 +114,7 @@ fn what_cannot_be_compared_is_tried_again_later_each_time() {
     let mut pauses = Vec::new();
     one.look(1, there(5, 1), now);
     for _ in 0..10 {
-        one.compare(there(5, 1), ComparedObject::Refused("no".into()), now);
+        one.compare(there(5, 1), ComparedObject::Refused(Refusal::lasting("no")), now);
         let DriftView::Is { finding, again: Some(again) } = one.look(1, there(5, 1), now) else { panic!("known") };
         assert_eq!(finding.unseen.as_deref(), Some("ConfigMap a cannot be compared (no)"));
         pauses.push(again.as_second() - now);
@@ -161,10 +161,10 @@ fn each_of_many_that_do_not_answer_has_its_turn() {
         let mut task = drifts.begin(&release(), &members, &prints, now).unwrap();
         assert_eq!(task.members.len(), OBJECTS);
         for (member, found) in task.members.iter().zip(&mut task.found).take(TURNS) {
-            *found = Some(ComparedObject::Refused("no answer".into()));
+            *found = Some(ComparedObject::Refused(Refusal::passing("no answer")));
             *turns.entry(member.clone()).or_default() += 1;
         }
-        task.refuse("there was no time");
+        task.refuse(Refusal::passing("there was no time"));
         drifts.end(&release(), task, now);
         assert_eq!(turns.len(), OBJECTS.min(comparison * TURNS), "after {comparison} comparisons");
     }
@@ -181,11 +181,39 @@ fn what_has_changed_does_not_wait_for_what_did_not_answer() {
         let order: Vec<_> = task.members.iter().map(|member| member.name.clone()).collect();
         for (member, found) in task.members.iter().zip(&mut task.found) {
             let a = &*member.name == "a";
-            *found = Some(if a { ComparedObject::Refused("no answer".into()) } else { read(5, 1, None) });
+            *found = Some(if a { ComparedObject::Refused(Refusal::passing("no answer")) } else { read(5, 1, None) });
         }
         drifts.end(&release(), task, at(second));
         order
     };
     assert_eq!(compare(&[there(5, 1), there(5, 1)], 100), ["a".into(), "b".into()]);
     assert_eq!(compare(&[there(5, 1), there(6, 2)], 200), ["b".into(), "a".into()]);
+}
+
+#[test]
+fn what_is_known_to_deviate_stays_known_while_it_cannot_be_compared_for_now() {
+    let one = One::new();
+    let deviation = Some(Deviation::fields(vec!["/data".into()]));
+    one.look(1, there(5, 1), 100);
+    one.compare(there(5, 1), read(5, 1, deviation.clone()), 100);
+    assert!(!one.is_known(1, there(6, 2), 200));
+    one.compare(there(6, 2), ComparedObject::Refused(Refusal::passing("no answer")), 200);
+    let DriftView::Is { finding, again: Some(again) } = one.look(1, there(6, 2), 200) else { panic!("not known") };
+    assert_eq!(finding.objects.iter().map(|one| Some(one.what.clone())).collect::<Vec<_>>(), [deviation]);
+    assert!(finding.unseen.is_some());
+    let again = again.as_second();
+    assert!(!one.is_known(1, there(6, 2), again));
+    one.compare(there(6, 2), read(6, 2, None), again);
+    assert_eq!(one.look(1, there(6, 2), again), DriftView::Is { finding: Finding::default(), again: None });
+}
+
+#[test]
+fn what_cannot_be_compared_any_more_is_not_known_to_deviate() {
+    let one = One::new();
+    one.look(1, there(5, 1), 100);
+    one.compare(there(5, 1), ComparedObject::Missing, 100);
+    assert!(!one.is_known(1, there(6, 2), 200));
+    one.compare(there(6, 2), ComparedObject::Refused(Refusal::lasting("no")), 200);
+    let DriftView::Is { finding, again: Some(_) } = one.look(1, there(6, 2), 200) else { panic!("not known") };
+    assert_eq!((finding.count, finding.unseen.as_deref()), (0, Some("ConfigMap a cannot be compared (no)")));
 }
