@@ -20,7 +20,7 @@ use kept::Task;
 
 use super::{Context, guarded, offload::offload, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, ComparedObject, Refusal},
+    cluster::{self, ClusterError, ComparedObject, LivePrint, Refusal},
     helm,
     release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
@@ -62,8 +62,7 @@ pub(super) fn look(
     let inventory = memory.inventory.as_ref();
     let inventory = inventory.filter(|found| newest.is_some_and(|newest| newest.revision == found.revision));
     let Some(inventory) = inventory else { return DriftView::Unseen };
-    let may_be_gone = |member: &Member| memory.may_be_gone(member, records.is());
-    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return DriftView::Unseen };
+    let Some(prints) = context.live.prints(&inventory.members) else { return DriftView::Unseen };
     let basis = (inventory.revision, digest_of_rules(&desired.drift_ignore));
     context.drifts.look(&release, basis, &inventory.members, &prints, now)
 }
@@ -72,10 +71,15 @@ pub(super) fn look(
 pub(super) fn detect(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, snapshot: &Snapshot) {
     let (Some(desired), Some(inventory)) = (desired, &snapshot.memory.inventory) else { return };
     let release = desired.policy.key();
-    let may_be_gone = |member: &Member| snapshot.memory.may_be_gone(member, snapshot.records.is());
-    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return };
+    let Some(prints) = context.live.prints(&inventory.members) else { return };
     let Some(task) = context.drifts.begin(&release, &inventory.members, &prints, snapshot.now) else { return };
-    let may_be_gone: HashSet<Member> = task.members.iter().filter(|member| may_be_gone(member)).cloned().collect();
+    let records = snapshot.records.is();
+    let may_be_gone = inventory
+        .members
+        .iter()
+        .zip(&prints)
+        .filter(|(member, print)| **print == LivePrint::Finished || snapshot.memory.may_be_gone(member, records));
+    let may_be_gone: HashSet<Member> = may_be_gone.map(|(member, _)| member.clone()).collect();
     tracing::debug!(object = %key, %release, revision = task.revision, objects = ?task.members, "objects are compared");
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();

@@ -28,6 +28,7 @@ tests![
     account_that_may_not_look_is_said_and_no_value_is_told,
     correction_that_fails_is_rolled_back_and_nothing_is_quarantined,
     finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again,
+    finished_job_without_the_label_of_helm_has_drifted,
     object_that_cannot_be_compared_is_named_and_hides_no_other,
 ];
 
@@ -351,7 +352,9 @@ fn correction_that_fails_is_rolled_back_and_nothing_is_quarantined(s: &Scenario<
     assert_eq!(s.config("a", "message"), "hello", "the way back states the same");
 }
 
-fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: &Scenario<'_>) {
+/// A release with a Job `migration` that has finished.
+#[track_caller]
+fn with_a_finished_job(s: &Scenario<'_>, mode: &str) {
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migration" },
         "spec": { "backoffLimit": 0, "template": {
@@ -360,9 +363,13 @@ fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: 
         } },
     });
     s.repository.publish(&chart("1.8.0").file("templates/job.yaml", job.to_string()));
-    let operator = s.operate();
-    s.declare("a", &web("1.8.0", json!({ "driftDetection": { "mode": "Correct" } })));
+    s.declare("a", &web("1.8.0", json!({ "driftDetection": { "mode": mode } })));
     s.deployed("a", 1);
+}
+
+fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: &Scenario<'_>) {
+    let operator = s.operate();
+    with_a_finished_job(s, "Correct");
     s.marked("a", 1);
     compared(s, &operator, 1.0);
     assert!(s.object("/apis/batch/v1", "jobs", "migration").is_some());
@@ -376,6 +383,24 @@ fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: 
     assert!(condition(&s.ready("a"), "Drifted").is_none());
     assert!(all_were_the_same(&operator));
     assert!(s.object("/apis/batch/v1", "jobs", "migration").is_none());
+    assert_eq!(s.story("a"), "1 deployed");
+}
+
+/// Views are of objects with that label, so it goes out of view as if it were gone.
+fn finished_job_without_the_label_of_helm_has_drifted(s: &Scenario<'_>) {
+    let operator = s.operate();
+    with_a_finished_job(s, "Warn");
+    compared(s, &operator, 1.0);
+    comes_to_rest(s);
+    let label = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": null } } });
+    s.patch("batch/v1", "Job", "migration", &label);
+    drifted(s, "a", "Job migration differs at /metadata/labels");
+    // Nobody who is there now has seen it finish.
+    operator.kill();
+    let operator = s.operate();
+    compared(s, &operator, 1.0);
+    comes_to_rest(s);
+    drifted(s, "a", "Job migration differs at /metadata/labels");
     assert_eq!(s.story("a"), "1 deployed");
 }
 

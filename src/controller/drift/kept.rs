@@ -45,11 +45,6 @@ impl Looked {
         Self { told, read, deviation, refused, asked }
     }
 
-    /// It has done its work and went: there is nothing to ask.
-    fn finished() -> Self {
-        Self { told: LivePrint::Finished, read: None, deviation: None, refused: None, asked: None }
-    }
-
     /// Whether the object is another one by now than it was when it was compared.
     fn is_outdated(&mut self, now: LivePrint) -> bool {
         let outdated = match (now, self.told) {
@@ -60,14 +55,13 @@ impl Looked {
                 // The watch may be behind the read.
                 !before && !self.read.is_some_and(|read| known(read) || seen.version <= read.version)
             }
-            (LivePrint::Absent, _) => true,
-            (LivePrint::Finished | LivePrint::Unwatched, _) => false,
+            // Out of view as before. That it went out of view tells nothing by itself: it may have lost helm's label.
+            (LivePrint::Absent | LivePrint::Finished, LivePrint::Absent | LivePrint::Finished) => false,
+            (LivePrint::Absent | LivePrint::Finished, LivePrint::There(_) | LivePrint::Unwatched) => true,
+            (LivePrint::Unwatched, _) => false,
         };
         if !outdated {
             self.told = now;
-            if now == LivePrint::Finished {
-                (self.deviation, self.refused) = (None, None);
-            }
         }
         outdated
     }
@@ -179,9 +173,6 @@ impl Entry {
     fn outdated(&mut self, prints: &[LivePrint]) -> Vec<usize> {
         let mut outdated = Vec::new();
         for (place, (looked, print)) in self.looked.iter_mut().zip(prints).enumerate() {
-            if looked.is_none() && *print == LivePrint::Finished {
-                *looked = Some(Looked::finished());
-            }
             if looked.as_mut().is_none_or(|looked| looked.is_outdated(*print)) {
                 outdated.push(place);
             }

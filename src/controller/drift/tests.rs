@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     api::HelmRelease,
-    cluster::{LivePrint, mock::failure},
+    cluster::mock::failure,
     controller::mock::{Repository, context_of},
     release::Finding,
 };

@@ -87,13 +87,18 @@ fn what_the_watch_had_not_seen_yet_can_be_missed_later() {
 }
 
 #[test]
-fn what_has_done_its_work_may_go() {
+fn what_goes_out_of_view_is_asked_for_once_also_where_it_may_be_gone() {
     let one = One::new();
-    assert!(one.is_known(1, LivePrint::Finished, 100), "nothing is asked for it");
+    assert!(!one.is_known(1, LivePrint::Finished, 100));
+    one.compare(LivePrint::Finished, ComparedObject::MayBeGone, 100);
+    assert_eq!(one.look(1, LivePrint::Finished, 100), DriftView::Is { finding: Finding::default(), again: None });
     let other = One::new();
     other.look(1, there(5, 1), 100);
     other.compare(there(5, 1), read(5, 1, None), 100);
-    assert!(other.is_known(1, LivePrint::Finished, 100));
+    assert!(!other.is_known(1, LivePrint::Finished, 200), "it may be there without helm's label");
+    other.compare(LivePrint::Finished, read(6, 2, Some(Deviation::fields(vec!["/metadata/labels".into()]))), 200);
+    let DriftView::Is { finding, again: None } = other.look(1, LivePrint::Absent, 200) else { panic!("not known") };
+    assert_eq!(finding.count, 1);
 }
 
 #[test]
