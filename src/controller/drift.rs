@@ -13,14 +13,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 pub use kept::Drifts;
 use kept::Task;
 
-use super::{Context, guarded, offload::offload, operate::identity};
+use super::{Context, Defect, guarded, offload::offload, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, ComparedObject, LivePrint, Refusal},
+    cluster::{self, Asked, ClusterError, ComparedObject, LivePrint, Refusal},
     helm,
     release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
@@ -86,26 +86,44 @@ pub(super) fn detect(context: &Arc<Context>, key: &ObjectKey, desired: Option<Bo
     tracker.spawn(async move { run(&context, &key, &desired, task, &may_be_gone).await });
 }
 
+/// Why a comparison did not come as far as all objects.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    #[error("{}", .0.why)]
+    Refused(Refusal),
+    #[error("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())]
+    NoTime(#[from] Elapsed),
+    #[error(transparent)]
+    Defect(#[from] Defect),
+}
+
+impl From<Refusal> for Unfinished {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Compares when it is its turn, and keeps what was found.
 async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Task, may_be_gone: &HashSet<Member>) {
     let release = desired.policy.key();
     let slot = context.drifts.slots.acquire().await;
-    let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, &mut task, may_be_gone));
-    // What is never told to have ended is never begun again.
-    let ended = guarded(compared).await;
+    let ended = compare_in_time(context, key, desired, &mut task, may_be_gone).await;
     drop(slot);
-    match ended {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => {
-            tracing::info!(object = %key, %release, reason = error.reason(), "objects cannot be compared yet");
-        }
-        Err(defect) => {
-            tracing::error!(object = %key, %release, %defect, "objects cannot be compared");
-            task.refuse(Refusal::lasting(defect.to_string()));
-        }
-        Ok(Err(_)) => {
-            let why = format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs());
-            task.refuse(Refusal::passing(why));
+    if let Err(unfinished) = ended {
+        let why = unfinished.to_string();
+        match unfinished {
+            Unfinished::Defect(_) => {
+                tracing::error!(object = %key, %release, why, "objects cannot be compared");
+                task.refuse(Refusal::lasting(why));
+            }
+            Unfinished::NoTime(_) => task.refuse(Refusal::passing(why)),
+            Unfinished::Refused(refusal) => {
+                tracing::info!(object = %key, %release, why, "objects cannot be compared yet");
+                // What passes is tried again soon, and is not worth a word in status.
+                if !refusal.passes {
+                    task.refuse(refusal);
+                }
+            }
         }
     }
     context.metrics.comparisons.with_label_values(&[task.result()]).inc();
@@ -113,30 +131,40 @@ async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Ta
     context.wake(key);
 }
 
-/// Puts into the task what is found of each object. An error is one of all of them.
+/// What is never told to have ended is never begun again, so this ends whatever happens in it.
+async fn compare_in_time(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    task: &mut Task,
+    may_be_gone: &HashSet<Member>,
+) -> Result<(), Unfinished> {
+    let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, task, may_be_gone));
+    Ok(guarded(compared).await???)
+}
+
+/// Puts into the task what is found of each object. A refusal is one of all of them.
 async fn compare(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
     task: &mut Task,
     may_be_gone: &HashSet<Member>,
-) -> Result<(), ClusterError> {
+) -> Result<(), Refusal> {
     let release = desired.policy.key();
-    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context))?;
-    let record = match requests.read_record_data(&release, task.revision).await {
-        Ok(Some(record)) => record,
-        Ok(None) => return Err(ClusterError::NotFound("the record is gone".into())),
-        Err(ClusterError::Forbidden(_)) => {
-            task.refuse(Refusal::lasting("its record may not be read"));
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
+    let refused = |error: ClusterError| Refusal::of(&error, Asked::Record(&release));
+    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context));
+    let requests = requests.map_err(|error| match error {
+        // In our own words.
+        ClusterError::Forbidden(why) => Refusal::lasting(why),
+        error => refused(error),
+    })?;
+    let record = requests.read_record_data(&release, task.revision).await.map_err(refused)?;
+    let record = record.ok_or_else(|| Refusal::lasting("the record of the release is gone"))?;
     let members = task.members.clone();
-    let Ok(stated) = offload(move || stated(&record.bytes, &release, &members)).await else {
-        task.refuse(Refusal::lasting("its record cannot be read"));
-        return Ok(());
-    };
+    let stated = offload(move || stated(&record.bytes, &release, &members)).await;
+    let stated =
+        stated.map_err(|error| Refusal::lasting(format!("the record of the release cannot be read: {error}")))?;
     let Task { members, found, .. } = task;
     let (requests, rules) = (&requests, &*desired.drift_ignore);
     let looks = members.iter().zip(stated).zip(found).map(|((member, stated), found)| async move {

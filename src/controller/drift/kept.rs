@@ -204,7 +204,11 @@ impl Entry {
         let mut refused = self.refused();
         let unseen = refused.next().and_then(|(place, why)| {
             let (member, more) = (members.get(place)?, refused.count());
-            let more = if more > 0 { format!(", nor can {more} more objects") } else { String::new() };
+            let more = match more {
+                0 => String::new(),
+                1 => ", nor can 1 more object".into(),
+                _ => format!(", nor can {more} more objects"),
+            };
             Some(format!("{member} cannot be compared ({why}){more}").into())
         });
         Finding::new(drifted, unseen)
