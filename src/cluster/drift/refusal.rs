@@ -19,7 +19,10 @@ const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 /// How it begins to say that it does not know who asks.
 const UNAUTHENTICATED: &str = "Unauthorized";
 
+/// Another version in each request.
 pub(super) const CHANGES: &str = "it changes all the time";
+
+const STATED: &str = "the API server, or an admission webhook, refuses what the chart states";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -79,8 +82,6 @@ impl Refusal {
         Self { why: why.into(), passes: error.is_transient() }
     }
 }
-
-const STATED: &str = "the API server, or an admission webhook, refuses what the chart states";
 
 /// Who lacks which right, as far as it is about a right.
 fn forbidden(message: &str, asked: Asked<'_>) -> Box<str> {

@@ -55,10 +55,10 @@ impl Looked {
                 // The watch may be behind the read.
                 !before && !self.read.is_some_and(|read| known(read) || seen.version <= read.version)
             }
-            // Out of view as before. That it went out of view tells nothing by itself: it may have lost helm's label.
-            (LivePrint::Absent | LivePrint::Finished, LivePrint::Absent | LivePrint::Finished) => false,
+            // That it went out of view tells nothing by itself: it may have lost helm's label.
             (LivePrint::Absent | LivePrint::Finished, LivePrint::There(_) | LivePrint::Unwatched) => true,
-            (LivePrint::Unwatched, _) => false,
+            (LivePrint::Absent | LivePrint::Finished, LivePrint::Absent | LivePrint::Finished)
+            | (LivePrint::Unwatched, _) => false,
         };
         if !outdated {
             self.told = now;
