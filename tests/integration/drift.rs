@@ -282,7 +282,7 @@ fn account_that_may_not_look_is_said_and_no_value_is_told(s: &Scenario<'_>) {
         condition(object, "Drifted").is_some_and(|drifted| drifted.status == "Unknown")
     });
     let said = condition(&object, "Drifted").map(|drifted| drifted.message.clone()).unwrap_or_default();
-    assert!(said.contains("cannot be compared") && !said.contains("hunter"), "{said}");
+    assert!(said.contains("needs the right to get Secrets in namespace") && !said.contains("hunter"), "{said}");
     assert!(is_ready(&object));
     // It is tried again by itself.
     s.grant("cluster-admin", "deployer-again");
@@ -373,12 +373,19 @@ fn object_that_cannot_be_compared_is_named_and_hides_no_other(s: &Scenario<'_>) 
     s.deployed("a", 1);
     compared(s, &operator, 1.0);
     // As where an admission webhook for that kind is down.
-    let down =
-        |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "configmaps" && info.is_write();
-    s.proxy.rule(Rule::new(down, Action::status(503)));
+    let down = |resource: &'static str| {
+        let is_it = move |info: &RequestInfo| info.resource == resource && info.is_write();
+        s.proxy.rule(Rule::new(is_it, Action::status(503)));
+    };
+    down("configmaps");
     config_map(s, "evil");
     s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "other" } } }));
     let said = drifted(s, "a", "Service a differs at /spec/selector/app");
     assert!(said.contains("ConfigMap a cannot be compared"), "{said}");
+    // What is known of the other one stays known while that cannot be compared either.
+    down("services");
+    s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "third" } } }));
+    let said = drifted(s, "a", "nor can 1 more object");
+    assert!(said.contains("Service a differs at /spec/selector/app"), "{said}");
     assert!(is_ready(&s.ready("a")));
 }
