@@ -6,28 +6,19 @@
 
 mod compare;
 mod owners;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
+pub use refusal::{Asked, Refusal};
 use serde_json::Value;
 
-use super::error::ClusterError;
 use super::live::Print;
 use super::requests::Requests;
 use crate::release::{Deviation, IgnoreRule, Member};
 
 /// Times that an object may change between the two requests before it is left for later.
 const RACES_MAX: u32 = 3;
-
-/// How the API server begins to say, with the code of a failure of its own, that what is applied is not of its schema,
-/// such as a list that names one item twice.
-const UNTYPED: &str = "failed to create typed patch object";
-
-/// How the API server says, within a refusal, that a webhook which has effects of its own would have to be asked.
-const NO_DRY_RUN: &str = "does not support dry run";
-
-/// How it says that somebody lacks a right, and not that admission denies what is stated.
-const LACKS: [&str; 2] = ["cannot get resource", "cannot patch resource"];
 
 /// What came of the comparison of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +31,8 @@ pub enum ComparedObject {
     Missing,
     /// It may be gone.
     MayBeGone,
-    /// The API server does not say what it would be; why, without its words, which may quote a value.
-    Refused(Box<str>),
+    /// The API server does not say what it would be.
+    Refused(Refusal),
 }
 
 /// Compares one object with what is stated of it; where it may be gone, its absence is no difference.
@@ -59,7 +50,7 @@ pub async fn compare(
                 return ComparedObject::MayBeGone;
             }
             Ok(None) => return ComparedObject::Missing,
-            Err(error) => return refused(member, &error),
+            Err(error) => return ComparedObject::Refused(Refusal::of(&error, Asked::Object(member))),
         };
         let print = Print::of(&live);
         // What is going is told of when it is gone.
@@ -69,7 +60,7 @@ pub async fn compare(
         }
         let foretold = match requests.foretell(member, stated).await {
             Ok(foretold) => foretold,
-            Err(error) => return refused(member, &error),
+            Err(error) => return ComparedObject::Refused(Refusal::of(&error, Asked::Applied(member))),
         };
         let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
         if version(&live) == version(&foretold) {
@@ -78,35 +69,5 @@ pub async fn compare(
             return ComparedObject::Read { print, deviation };
         }
     }
-    refused(member, &ClusterError::Conflict("two requests in a row saw another version".into()))
-}
-
-/// Why an object cannot be compared, without the words of the API server.
-fn refused(member: &Member, error: &ClusterError) -> ComparedObject {
-    let why = match error {
-        ClusterError::Conflict(_) => "it changes all the time",
-        ClusterError::Forbidden(message) if LACKS.iter().any(|lacks| message.contains(lacks)) => {
-            let Member { api_version, kind, .. } = member;
-            let why =
-                format!("the identity of the release needs the rights to get and to patch {kind} of {api_version}");
-            return ComparedObject::Refused(why.into());
-        }
-        ClusterError::NotFound(_) => "its kind is not there",
-        ClusterError::Refused(message) if message.contains(NO_DRY_RUN) => {
-            "an admission webhook does not support dry run, by which objects are compared"
-        }
-        ClusterError::Refused(_) | ClusterError::Forbidden(_) => {
-            "the API server, or an admission webhook, refuses what the chart states"
-        }
-        ClusterError::Malformed(_) => "the answer was not understood",
-        ClusterError::Access(_) => "the access to the cluster is not usable",
-        ClusterError::Unavailable(message) if message.starts_with(UNTYPED) => {
-            "the API server cannot apply what the chart states"
-        }
-        ClusterError::Unavailable(_) => "the API server, or an admission webhook, is unavailable",
-        ClusterError::Unreachable(_) => "the API server cannot be reached",
-        ClusterError::Timeout => "the API server did not answer in time",
-        ClusterError::NotLeading => "this operator does not lead",
-    };
-    ComparedObject::Refused(why.into())
+    ComparedObject::Refused(Refusal::passing(refusal::CHANGES))
 }

@@ -129,15 +129,10 @@ impl LiveIndex {
         }
     }
 
-    /// What the watches tell of the state of each member; `None` while one is not in view. What is not there and may be
-    /// gone has done its work.
-    pub fn prints(&self, members: &[Member], may_be_gone: impl Fn(&Member) -> bool) -> Option<Vec<LivePrint>> {
+    /// What the watches tell of the state of each member; `None` while one cannot be told of.
+    pub fn prints(&self, members: &[Member]) -> Option<Vec<LivePrint>> {
         let state = locked(&self.state);
-        let print = |member: &Member| match state.print(member, &self.scope)? {
-            LivePrint::Absent if may_be_gone(member) => Some(LivePrint::Finished),
-            print => Some(print),
-        };
-        members.iter().map(print).collect()
+        members.iter().map(|member| state.print(member, &self.scope)).collect()
     }
 
     /// Kinds that were not there may be there now.

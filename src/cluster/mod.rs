@@ -33,7 +33,7 @@ pub use definitions::{
     Definition, DefinitionError, Differing, EstablishError, Established, establish, read_definitions,
 };
 pub use discovery::{Discovery, Resolved};
-pub use drift::{ComparedObject, compare};
+pub use drift::{Asked, ComparedObject, Refusal, compare};
 pub use error::ClusterError;
 pub use events::{EVENTS_MAX, Event, EventKind, Events};
 pub use lease::{Election, Leadership, LeaseSettings, Lost, RUN_UNTIL, START_UNTIL, Standing};

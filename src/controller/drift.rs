@@ -13,14 +13,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 pub use kept::Drifts;
 use kept::Task;
 
-use super::{Context, guarded, offload::offload, operate::identity};
+use super::{Context, Defect, guarded, offload::offload, operate::identity};
 use crate::{
-    cluster::{self, ClusterError, ComparedObject},
+    cluster::{self, Asked, ClusterError, ComparedObject, LivePrint, Refusal},
     helm,
     release::{Claim, Desired, DriftMode, DriftView, Member, Memory, Records, Snapshot, View, digest_of_rules},
     types::{ObjectKey, ReleaseKey},
@@ -33,7 +33,7 @@ const COMPARISONS_MAX: usize = 4;
 /// comparisons together still make no more than sixteen requests at once.
 const OBJECTS_AT_ONCE: usize = 4;
 /// For the comparison of one release, waiting for its turn not counted. Two requests for each object are milliseconds;
-/// where they are seconds, what is left over is compared the next time, and other releases have their turn before.
+/// where they are seconds, what is left over is the first of the next time, and other releases have their turn before.
 const COMPARISON_DEADLINE: Duration = Duration::from_secs(60);
 /// Between the end of a comparison and the next one of the same release, at least; and what it grows to where each one
 /// is wanted as soon as it may be.
@@ -62,8 +62,7 @@ pub(super) fn look(
     let inventory = memory.inventory.as_ref();
     let inventory = inventory.filter(|found| newest.is_some_and(|newest| newest.revision == found.revision));
     let Some(inventory) = inventory else { return DriftView::Unseen };
-    let may_be_gone = |member: &Member| memory.may_be_gone(member, records.is());
-    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return DriftView::Unseen };
+    let Some(prints) = context.live.prints(&inventory.members) else { return DriftView::Unseen };
     let basis = (inventory.revision, digest_of_rules(&desired.drift_ignore));
     context.drifts.look(&release, basis, &inventory.members, &prints, now)
 }
@@ -72,64 +71,100 @@ pub(super) fn look(
 pub(super) fn detect(context: &Arc<Context>, key: &ObjectKey, desired: Option<Box<Desired>>, snapshot: &Snapshot) {
     let (Some(desired), Some(inventory)) = (desired, &snapshot.memory.inventory) else { return };
     let release = desired.policy.key();
-    let may_be_gone = |member: &Member| snapshot.memory.may_be_gone(member, snapshot.records.is());
-    let Some(prints) = context.live.prints(&inventory.members, may_be_gone) else { return };
+    let Some(prints) = context.live.prints(&inventory.members) else { return };
     let Some(task) = context.drifts.begin(&release, &inventory.members, &prints, snapshot.now) else { return };
-    let may_be_gone: HashSet<Member> = task.members.iter().filter(|member| may_be_gone(member)).cloned().collect();
+    let records = snapshot.records.is();
+    let may_be_gone = inventory
+        .members
+        .iter()
+        .zip(&prints)
+        .filter(|(member, print)| **print == LivePrint::Finished || snapshot.memory.may_be_gone(member, records));
+    let may_be_gone: HashSet<Member> = may_be_gone.map(|(member, _)| member.clone()).collect();
     tracing::debug!(object = %key, %release, revision = task.revision, objects = ?task.members, "objects are compared");
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move { run(&context, &key, &desired, task, &may_be_gone).await });
 }
 
+/// Why a comparison did not come as far as all objects.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    #[error("{}", .0.why)]
+    Refused(Refusal),
+    #[error("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())]
+    NoTime(#[from] Elapsed),
+    #[error(transparent)]
+    Defect(#[from] Defect),
+}
+
+impl From<Refusal> for Unfinished {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Compares when it is its turn, and keeps what was found.
 async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Task, may_be_gone: &HashSet<Member>) {
     let release = desired.policy.key();
     let slot = context.drifts.slots.acquire().await;
-    let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, &mut task, may_be_gone));
-    // What is never told to have ended is never begun again.
-    let ended = guarded(compared).await;
+    let ended = compare_in_time(context, key, desired, &mut task, may_be_gone).await;
     drop(slot);
-    match ended {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => {
-            tracing::info!(object = %key, %release, reason = error.reason(), "objects cannot be compared yet");
+    if let Err(unfinished) = ended {
+        let why = unfinished.to_string();
+        match unfinished {
+            Unfinished::Defect(_) => {
+                tracing::error!(object = %key, %release, why, "objects cannot be compared");
+                task.refuse(Refusal::lasting(why));
+            }
+            Unfinished::NoTime(_) => task.refuse(Refusal::passing(why)),
+            Unfinished::Refused(refusal) => {
+                tracing::info!(object = %key, %release, why, "objects cannot be compared yet");
+                // What passes is tried again soon, and is not worth a word in status.
+                if !refusal.passes {
+                    task.refuse(refusal);
+                }
+            }
         }
-        Err(defect) => {
-            tracing::error!(object = %key, %release, %defect, "objects cannot be compared");
-            task.refuse(&defect.to_string());
-        }
-        Ok(Err(_)) => task.refuse(&format!("there was no time for it within {} s", COMPARISON_DEADLINE.as_secs())),
     }
     context.metrics.comparisons.with_label_values(&[task.result()]).inc();
     context.drifts.end(&release, task, context.clock.now());
     context.wake(key);
 }
 
-/// Puts into the task what is found of each object. An error is one of all of them.
+/// What is never told to have ended is never begun again, so this ends whatever happens in it.
+async fn compare_in_time(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    task: &mut Task,
+    may_be_gone: &HashSet<Member>,
+) -> Result<(), Unfinished> {
+    let compared = timeout(COMPARISON_DEADLINE, compare(context, key, desired, task, may_be_gone));
+    Ok(guarded(compared).await???)
+}
+
+/// Puts into the task what is found of each object. A refusal is one of all of them.
 async fn compare(
     context: &Context,
     key: &ObjectKey,
     desired: &Desired,
     task: &mut Task,
     may_be_gone: &HashSet<Member>,
-) -> Result<(), ClusterError> {
+) -> Result<(), Refusal> {
     let release = desired.policy.key();
-    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context))?;
-    let record = match requests.read_record_data(&release, task.revision).await {
-        Ok(Some(record)) => record,
-        Ok(None) => return Err(ClusterError::NotFound("the record is gone".into())),
-        Err(ClusterError::Forbidden(_)) => {
-            task.refuse("its record may not be read");
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
+    let refused = |error: ClusterError| Refusal::of(&error, Asked::Record(&release));
+    let requests = context.requests_as(&identity(key, desired.service_account.as_deref(), context));
+    let requests = requests.map_err(|error| match error {
+        // In our own words.
+        ClusterError::Forbidden(why) => Refusal::lasting(why),
+        error => refused(error),
+    })?;
+    let record = requests.read_record_data(&release, task.revision).await.map_err(refused)?;
+    let record = record.ok_or_else(|| Refusal::lasting("the record of the release is gone"))?;
     let members = task.members.clone();
-    let Ok(stated) = offload(move || stated(&record.bytes, &release, &members)).await else {
-        task.refuse("its record cannot be read");
-        return Ok(());
-    };
+    let stated = offload(move || stated(&record.bytes, &release, &members)).await;
+    let stated =
+        stated.map_err(|error| Refusal::lasting(format!("the record of the release cannot be read: {error}")))?;
     let Task { members, found, .. } = task;
     let (requests, rules) = (&requests, &*desired.drift_ignore);
     let looks = members.iter().zip(stated).zip(found).map(|((member, stated), found)| async move {

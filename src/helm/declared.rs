@@ -3,7 +3,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ApplyMethod, ManifestError, manifest::documents_with_content, record::RecordError};
+use super::{
+    ApplyMethod, ManifestError,
+    manifest::{are_objects, documents_with_content},
+    record::RecordError,
+};
 use crate::{release::Member, types::ReleaseKey};
 
 /// Why it cannot be told. Repeats no text of the record.
@@ -66,9 +70,9 @@ fn yaml_options() -> serde_saphyr::Options {
     }
 }
 
-/// Lists are taken apart, as [`super::manifest_objects`] does.
+/// Lists are taken apart, the same as [`super::manifest_objects`] does.
 fn take(found: &mut Vec<Declared>, mut content: Value, wanted: &impl Fn(&str, &str) -> bool) {
-    if let Some(Value::Array(items)) = content.get_mut("items") {
+    if let Some(items) = content.get_mut("items").and_then(Value::as_array_mut).filter(|items| are_objects(items)) {
         return std::mem::take(items).into_iter().for_each(|item| take(found, item, wanted));
     }
     let text = |path: &str| content.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -116,6 +120,7 @@ mod tests {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
 
     use super::*;
+    use crate::helm::manifest_objects;
     use crate::types::{Namespace, ReleaseName};
 
     fn read(manifest: &str, method: &str) -> Result<Vec<Declared>, DeclaredError> {
@@ -147,9 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn items_that_are_no_list_are_a_part_of_the_object() {
-        let odd = "apiVersion: x.example/v1\nkind: Menu\nmetadata: {name: a}\nitems: {soup: 1}\n";
-        assert_eq!(read(odd, "ssa").unwrap()[0].content["items"], json!({"soup": 1}));
+    fn items_that_are_not_all_objects_are_a_part_of_the_object() {
+        let object = "{apiVersion: v1, kind: Service, metadata: {name: b}}";
+        for items in ["{soup: 1}", "[soup]", "[{name: soup}]", &format!("[{object}, soup]")] {
+            let odd = format!("apiVersion: x.example/v1\nkind: Menu\nmetadata: {{name: a}}\nitems: {items}\n");
+            let found = read(&odd, "ssa").unwrap();
+            let names: Vec<_> = found.iter().map(|one| &*one.name).collect();
+            let members: Vec<_> = manifest_objects(&odd).unwrap().into_iter().map(|one| one.name).collect();
+            assert_eq!((names, members), (vec!["a"], vec!["a".into()]), "{items}");
+            assert!(found[0].content.get("items").is_some_and(|items| *items != json!([])), "{items}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::Value;
 
 use crate::{release::Member, types::Namespace};
 
@@ -84,6 +85,11 @@ fn push(objects: &mut Vec<ManifestObject>, object: Object) -> Result<(), Manifes
     Ok(())
 }
 
+/// Whether these are objects each, so that what has them under `items` is a list and no object of its own.
+pub(super) fn are_objects(items: &[Value]) -> bool {
+    items.iter().all(|item| Object::deserialize(item).is_ok())
+}
+
 /// Documents with their place, without those that helm skips.
 pub(super) fn documents_with_content(manifest: &str) -> impl Iterator<Item = (usize, &str)> {
     let is_empty = |line: &str| line.trim_start().is_empty() || line.trim_start().starts_with('#');
@@ -143,7 +149,8 @@ enum Spec {
     Other(IgnoredAny),
 }
 
-/// Whatever has a list of objects under `items` is a list to helm, whatever its kind is called.
+/// Whatever has a list of objects under `items` is a list to helm, whatever its kind is called. [`are_objects`] says the
+/// same of content.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Items {

@@ -1,12 +1,13 @@
 //! Objects that somebody else changes or deletes.
 
+mod several;
+
 use std::time::{Duration, Instant};
 
 use helm_release_operator::api::{HelmRelease, HistoryResult, OperationKind};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use sandbox::charts::Chart;
 use sandbox::proxy::{Action, RequestInfo, Rule};
 use sandbox::wait;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
 use crate::stage::status::{condition, is_ready};
 use crate::tests;
+use several::several;
 
 tests![
     release_as_it_was_made_shows_no_drift_and_costs_nothing,
@@ -28,6 +30,7 @@ tests![
     account_that_may_not_look_is_said_and_no_value_is_told,
     correction_that_fails_is_rolled_back_and_nothing_is_quarantined,
     finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again,
+    finished_job_without_the_label_of_helm_has_drifted,
     object_that_cannot_be_compared_is_named_and_hides_no_other,
 ];
 
@@ -35,45 +38,6 @@ tests![
 const IDLE: Duration = Duration::from_secs(15);
 /// Without a request for so long, a release has come to rest.
 const CALM: Duration = Duration::from_secs(4);
-
-/// A chart with objects of many kinds, written as charts are written that are hard to compare: fields with defaults left
-/// out, quantities in odd units, texts that the server turns into others, nulls, lists of objects.
-fn several() -> Chart {
-    let pod = "{containers: [{name: web, image: web, command: null, env: [{name: A, value: \"1\"}, {name: B, value: b}],\n\
-        resources: {limits: {cpu: 1000m, memory: 0.5Gi}, requests: {cpu: 0.5}}, ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}],\n\
-        readinessProbe: {httpGet: {path: /, port: 80}}, volumeMounts: [{name: c, mountPath: /c}]}],\n\
-        volumes: [{name: c, configMap: {name: {{ .Release.Name }}}}], nodeSelector: {}, tolerations: []}";
-    let workload = format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {{{{ .Release.Name }}}}, creationTimestamp: null, labels: {{app: x}}, annotations: }}\n\
-         spec:\n  replicas: {{{{ .Values.replicas }}}}\n  selector: {{matchLabels: {{app: x}}}}\n  strategy: {{}}\n\
-         \x20 template: {{metadata: {{labels: {{app: x}}, creationTimestamp: null}}, spec: {pod}}}\nstatus: {{}}\n"
-    );
-    let rest = "apiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\n\
-        spec: {selector: {app: x}, ports: [{name: a, port: 80, targetPort: web}, {name: b, port: 81}]}\n---\n\
-        apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}, annotations: {note: \"1\"}}\n\
-        data: {message: {{ .Values.message }}, empty: \"\"}\nbinaryData: {x: aGVsbG8=}\n---\n\
-        apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}}\ntype: Opaque\n\
-        stringData: {password: hunter2}\ndata: {other: aGVsbG8=}\n---\n\
-        apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ServiceAccount, metadata: {name: {{ .Release.Name }}}}\n---\n\
-        apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: {{ .Release.Name }}}\n\
-        rules: [{apiGroups: [\"\"], resources: [pods], verbs: [get, list]}]\n---\n\
-        apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: {{ .Release.Name }}}\n\
-        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .Release.Name }}}\n\
-        subjects: [{kind: ServiceAccount, name: {{ .Release.Name }}}]\n---\n\
-        apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: {{ .Release.Name }}}\n\
-        spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: none},\n\
-        metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]}\n---\n\
-        apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: {{ .Release.Name }}}\n\
-        spec: {rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}}]}\n---\n\
-        apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: {{ .Release.Name }}}\n\
-        spec: {schedule: \"0 0 1 1 *\", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: web}]}}}}}\n---\n\
-        apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: {{ .Release.Name }}}\n\
-        spec: {minAvailable: 1, selector: {matchLabels: {app: x}}}\n";
-    Chart::new("several", "1.0.0")
-        .values("replicas: 0\nmessage: hello\n")
-        .file("templates/workload.yaml", workload)
-        .file("templates/rest.yaml", rest)
-}
 
 fn of_several(detection: &Value) -> Value {
     json!({ "chart": { "name": "several" }, "releaseVersion": "1.0.0", "timeout": "60s", "driftDetection": detection })
@@ -318,7 +282,7 @@ fn account_that_may_not_look_is_said_and_no_value_is_told(s: &Scenario<'_>) {
         condition(object, "Drifted").is_some_and(|drifted| drifted.status == "Unknown")
     });
     let said = condition(&object, "Drifted").map(|drifted| drifted.message.clone()).unwrap_or_default();
-    assert!(said.contains("cannot be compared") && !said.contains("hunter"), "{said}");
+    assert!(said.contains("needs the right to get Secrets in namespace") && !said.contains("hunter"), "{said}");
     assert!(is_ready(&object));
     // It is tried again by itself.
     s.revoke("deployer");
@@ -350,7 +314,9 @@ fn correction_that_fails_is_rolled_back_and_nothing_is_quarantined(s: &Scenario<
     assert_eq!(s.config("a", "message"), "hello", "the way back states the same");
 }
 
-fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: &Scenario<'_>) {
+/// A release with a Job `migration` that has finished.
+#[track_caller]
+fn with_a_finished_job(s: &Scenario<'_>, mode: &str) {
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "migration" },
         "spec": { "backoffLimit": 0, "template": {
@@ -359,9 +325,13 @@ fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: 
         } },
     });
     s.repository.publish(&chart("1.8.0").file("templates/job.yaml", job.to_string()));
-    let operator = s.operate();
-    s.declare("a", &web("1.8.0", json!({ "driftDetection": { "mode": "Correct" } })));
+    s.declare("a", &web("1.8.0", json!({ "driftDetection": { "mode": mode } })));
     s.deployed("a", 1);
+}
+
+fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: &Scenario<'_>) {
+    let operator = s.operate();
+    with_a_finished_job(s, "Correct");
     s.marked("a", 1);
     compared(s, &operator, 1.0);
     assert!(s.object("/apis/batch/v1", "jobs", "migration").is_some());
@@ -378,18 +348,43 @@ fn finished_job_that_somebody_tidied_away_is_no_drift_and_does_not_run_again(s: 
     assert_eq!(s.story("a"), "1 deployed");
 }
 
+/// Views are of objects with that label, so it goes out of view as if it were gone.
+fn finished_job_without_the_label_of_helm_has_drifted(s: &Scenario<'_>) {
+    let operator = s.operate();
+    with_a_finished_job(s, "Warn");
+    compared(s, &operator, 1.0);
+    comes_to_rest(s);
+    let label = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": null } } });
+    s.patch("batch/v1", "Job", "migration", &label);
+    drifted(s, "a", "Job migration differs at /metadata/labels");
+    // Nobody who is there now has seen it finish.
+    operator.kill();
+    let operator = s.operate();
+    compared(s, &operator, 1.0);
+    comes_to_rest(s);
+    drifted(s, "a", "Job migration differs at /metadata/labels");
+    assert_eq!(s.story("a"), "1 deployed");
+}
+
 fn object_that_cannot_be_compared_is_named_and_hides_no_other(s: &Scenario<'_>) {
     let operator = s.operate();
     s.declare("a", &in_mode("Warn"));
     s.deployed("a", 1);
     compared(s, &operator, 1.0);
     // As where an admission webhook for that kind is down.
-    let down =
-        |info: &RequestInfo| !info.user_agent.starts_with("Helm/") && info.resource == "configmaps" && info.is_write();
-    s.proxy.rule(Rule::new(down, Action::status(503)));
+    let down = |resource: &'static str| {
+        let is_it = move |info: &RequestInfo| info.resource == resource && info.is_write();
+        s.proxy.rule(Rule::new(is_it, Action::status(503)));
+    };
+    down("configmaps");
     config_map(s, "evil");
     s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "other" } } }));
     let said = drifted(s, "a", "Service a differs at /spec/selector/app");
     assert!(said.contains("ConfigMap a cannot be compared"), "{said}");
+    // What is known of the other one stays known while that cannot be compared either.
+    down("services");
+    s.patch("v1", "Service", "a", &json!({ "spec": { "selector": { "app": "third" } } }));
+    let said = drifted(s, "a", "nor can 1 more object");
+    assert!(said.contains("Service a differs at /spec/selector/app"), "{said}");
     assert!(is_ready(&s.ready("a")));
 }

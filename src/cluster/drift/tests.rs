@@ -203,7 +203,7 @@ async fn an_object_that_is_not_there_is_missing_unless_it_may_be_gone() {
 #[tokio::test]
 async fn who_is_refused_is_told_what_to_change() {
     let why = async |answer: fn(&Asked) -> (u16, String)| match compared(false, answer).await {
-        ComparedObject::Refused(why) => why.into_string(),
+        ComparedObject::Refused(refusal) => refusal.why.into_string(),
         other => panic!("{other:?}"),
     };
     let lacks = why(|_| {
@@ -222,4 +222,23 @@ async fn who_is_refused_is_told_what_to_change() {
     });
     let denied = denied.await;
     assert!(denied.contains("or an admission webhook, refuses") && !denied.contains("hunter2"), "{denied}");
+    let unknown = why(|_| failure(401, "Unauthorized", "Unauthorized")).await;
+    assert!(unknown.contains("does not accept the credentials of the operator"), "{unknown}");
+    let other = why(|_| {
+        let who = "User \"system:serviceaccount:o:operator\" cannot impersonate resource \"serviceaccounts\"";
+        failure(403, "Forbidden", &format!("serviceaccounts \"deployer\" is forbidden: {who}"))
+    });
+    let other = other.await;
+    assert!(other.contains("the operator may not act as the identity of the release"), "{other}");
+    let read = why(|_| failure(403, "Forbidden", "hunter2")).await;
+    assert!(read.contains("does not let the identity of the release get it") && !read.contains("hunter2"), "{read}");
+}
+
+#[tokio::test]
+async fn an_object_that_changes_between_any_two_requests_is_left_for_later() {
+    let found = compared(false, |asked| {
+        let version = if asked.method == "GET" { "7" } else { "8" };
+        (200, json!({"metadata": {"name": "a", "resourceVersion": version}}).to_string())
+    });
+    assert_eq!(found.await, ComparedObject::Refused(Refusal::passing("it changes all the time")));
 }

@@ -25,7 +25,7 @@ pub enum LivePrint {
     There(Print),
     /// Not in view. It may be there all the same, without helm's label.
     Absent,
-    /// It has done its work and went.
+    /// Not in view either, since it had done its work: it may be gone.
     Finished,
     /// Its kind cannot be watched: changes are not told of.
     Unwatched,

@@ -178,6 +178,7 @@ fn job_that_was_seen_finished_may_go() {
     listed(&index, &done, [], 20);
     assert_eq!(index.look(&done), MemberLook::Is(judged(Verdict::Healthy, true)));
     assert_eq!(index.look(&undone), MemberLook::Missing);
+    assert_eq!(index.prints(&members), Some(vec![LivePrint::Finished, LivePrint::Absent]));
     assert_eq!(index.health_of(&members, |_| false).present, []);
     assert_eq!(index.health_of(std::slice::from_ref(&done), |_| false).health, Health::Healthy);
 }
@@ -399,15 +400,13 @@ fn a_release_hears_of_every_change_of_a_member_only_where_it_attends_closely() {
     fold(&index, &web, 0, changed(7, 7));
     assert_eq!(wakes.taken(), [release("a")]);
     let there = LivePrint::There(Print { version: 7, mark: 7 });
-    assert_eq!(index.prints(std::slice::from_ref(&web), |_| true), Some(vec![there]));
+    assert_eq!(index.prints(std::slice::from_ref(&web)), Some(vec![there]));
     // A write of status.
     fold(&index, &web, 0, changed(8, 7));
     assert_eq!(wakes.taken(), []);
     index.attend(&release("a"), false);
     fold(&index, &web, 0, changed(9, 9));
     assert_eq!(wakes.taken(), []);
-    let nobody = [deployment("nobody")];
-    assert_eq!(index.prints(&nobody, |_| false), Some(vec![LivePrint::Absent]));
-    assert_eq!(index.prints(&nobody, |gone| *gone == nobody[0]), Some(vec![LivePrint::Finished]));
-    assert_eq!(index.prints(&[member("Job", "apps", "unseen")], |_| true), None, "not in view");
+    assert_eq!(index.prints(&[deployment("nobody")]), Some(vec![LivePrint::Absent]));
+    assert_eq!(index.prints(&[member("Job", "apps", "unseen")]), None, "its kind is not in view");
 }

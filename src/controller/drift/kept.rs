@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::{COMPARISONS_MAX, PAUSE_FIRST, PAUSE_LONGEST};
 use crate::{
-    cluster::{ComparedObject, LivePrint, Print},
+    cluster::{ComparedObject, LivePrint, Print, Refusal},
     release::{Deviation, DriftView, Drifted, Finding, Member},
     types::{ReleaseDigest, ReleaseKey},
 };
@@ -25,32 +25,24 @@ struct Looked {
     told: LivePrint,
     /// The state that was compared.
     read: Option<Print>,
-    verdict: Verdict,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    AsStated,
-    Deviates(Deviation),
-    Refused(Box<str>),
+    /// As it was found last. For as long as it cannot be compared for a reason that passes, that is still what is known.
+    deviation: Option<Deviation>,
+    /// Why it could not be compared the last time.
+    refused: Option<Box<str>>,
+    /// When the last comparison began that had the time to ask for it.
+    asked: Option<Timestamp>,
 }
 
 impl Looked {
-    fn new(told: LivePrint, compared: ComparedObject) -> Self {
-        let (read, verdict) = match compared {
-            ComparedObject::Read { print, deviation } => {
-                (Some(print), deviation.map_or(Verdict::AsStated, Verdict::Deviates))
-            }
-            ComparedObject::Missing => (None, Verdict::Deviates(Deviation::Missing)),
-            ComparedObject::MayBeGone => (None, Verdict::AsStated),
-            ComparedObject::Refused(why) => (None, Verdict::Refused(why)),
+    /// `before` is what was found of it the last time.
+    fn new(told: LivePrint, compared: ComparedObject, asked: Option<Timestamp>, before: Option<Deviation>) -> Self {
+        let (read, deviation, refused) = match compared {
+            ComparedObject::Read { print, deviation } => (Some(print), deviation, None),
+            ComparedObject::Missing => (None, Some(Deviation::Missing), None),
+            ComparedObject::MayBeGone => (None, None, None),
+            ComparedObject::Refused(Refusal { why, passes }) => (None, before.filter(|_| passes), Some(why)),
         };
-        Self { told, read, verdict }
-    }
-
-    /// It has done its work and went: there is nothing to ask.
-    fn finished() -> Self {
-        Self { told: LivePrint::Finished, read: None, verdict: Verdict::AsStated }
+        Self { told, read, deviation, refused, asked }
     }
 
     /// Whether the object is another one by now than it was when it was compared.
@@ -63,14 +55,13 @@ impl Looked {
                 // The watch may be behind the read.
                 !before && !self.read.is_some_and(|read| known(read) || seen.version <= read.version)
             }
-            (LivePrint::Absent, _) => true,
-            (LivePrint::Finished | LivePrint::Unwatched, _) => false,
+            // That it went out of view tells nothing by itself: it may have lost helm's label.
+            (LivePrint::Absent | LivePrint::Finished, LivePrint::There(_) | LivePrint::Unwatched) => true,
+            (LivePrint::Absent | LivePrint::Finished, LivePrint::Absent | LivePrint::Finished)
+            | (LivePrint::Unwatched, _) => false,
         };
         if !outdated {
             self.told = now;
-            if now == LivePrint::Finished {
-                self.verdict = Verdict::AsStated;
-            }
         }
         outdated
     }
@@ -123,6 +114,8 @@ pub(super) struct Task {
     pub(super) members: Vec<Member>,
     /// Of each of the members, as soon as it is known.
     pub(super) found: Vec<Option<ComparedObject>>,
+    /// Why nothing is known of the others.
+    left: Option<Refusal>,
     rules: ReleaseDigest,
     begun: Timestamp,
     /// Where each of the members stands in the inventory, and what its watch told.
@@ -131,10 +124,8 @@ pub(super) struct Task {
 
 impl Task {
     /// Nothing can be said of any object that is not known so far, for the same reason.
-    pub(super) fn refuse(&mut self, why: &str) {
-        for one in &mut self.found {
-            one.get_or_insert_with(|| ComparedObject::Refused(why.into()));
-        }
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        self.left = Some(refusal);
     }
 
     /// For metrics.
@@ -142,7 +133,7 @@ impl Task {
         let drifted = |one: &ComparedObject| {
             matches!(one, ComparedObject::Missing | ComparedObject::Read { deviation: Some(_), .. })
         };
-        if self.found.iter().any(Option::is_none) {
+        if self.left.is_none() && self.found.iter().any(Option::is_none) {
             "error"
         } else if self.found.iter().flatten().any(drifted) {
             "drifted"
@@ -182,9 +173,6 @@ impl Entry {
     fn outdated(&mut self, prints: &[LivePrint]) -> Vec<usize> {
         let mut outdated = Vec::new();
         for (place, (looked, print)) in self.looked.iter_mut().zip(prints).enumerate() {
-            if looked.is_none() && *print == LivePrint::Finished {
-                *looked = Some(Looked::finished());
-            }
             if looked.as_mut().is_none_or(|looked| looked.is_outdated(*print)) {
                 outdated.push(place);
             }
@@ -194,23 +182,33 @@ impl Entry {
 
     /// Objects that could not be compared.
     fn refused(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.looked.iter().enumerate().filter_map(|(place, looked)| match looked {
-            Some(Looked { verdict: Verdict::Refused(why), .. }) => Some((place, &**why)),
-            Some(Looked { verdict: Verdict::AsStated | Verdict::Deviates(_), .. }) | None => None,
-        })
+        let looked = self.looked.iter().enumerate();
+        looked.filter_map(|(place, looked)| Some((place, looked.as_ref()?.refused.as_deref()?)))
+    }
+
+    /// By when they are to be asked for: those that do not answer may use up all the time that a comparison has, so they
+    /// come after all others, and among themselves each has its turn.
+    fn in_turn(&self, places: &mut [usize]) {
+        places.sort_by_key(|place| {
+            let looked = self.looked.get(*place).and_then(Option::as_ref);
+            let refused = looked.is_some_and(|looked| looked.refused.is_some());
+            (refused, looked.and_then(|looked| looked.asked), *place)
+        });
     }
 
     fn finding(&self, members: &[Member]) -> Finding {
-        let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| match looked {
-            Some(Looked { verdict: Verdict::Deviates(what), .. }) => {
-                Some(Drifted { member: member.clone(), what: what.clone() })
-            }
-            Some(Looked { verdict: Verdict::AsStated | Verdict::Refused(_), .. }) | None => None,
+        let drifted = members.iter().zip(&self.looked).filter_map(|(member, looked)| {
+            let what = looked.as_ref()?.deviation.clone()?;
+            Some(Drifted { member: member.clone(), what })
         });
         let mut refused = self.refused();
         let unseen = refused.next().and_then(|(place, why)| {
             let (member, more) = (members.get(place)?, refused.count());
-            let more = if more > 0 { format!(", nor can {more} more objects") } else { String::new() };
+            let more = match more {
+                0 => String::new(),
+                1 => ", nor can 1 more object".into(),
+                _ => format!(", nor can {more} more objects"),
+            };
             Some(format!("{member} cannot be compared ({why}){more}").into())
         });
         Finding::new(drifted, unseen)
@@ -250,7 +248,7 @@ impl Drifts {
         DriftView::Is { finding: entry.finding(members), again: refused.then_some(due) }
     }
 
-    /// The objects to compare; `None` where there are none, or where that is under way.
+    /// The objects to compare, in the order of their turns; `None` where there are none, or where that is under way.
     pub(super) fn begin(
         &self,
         release: &ReleaseKey,
@@ -264,13 +262,14 @@ impl Drifts {
         places.extend(entry.refused().map(|(place, _)| place));
         places.sort_unstable();
         places.dedup();
+        entry.in_turn(&mut places);
         let places: Vec<(usize, LivePrint)> =
             places.into_iter().filter_map(|place| Some((place, *prints.get(place)?))).collect();
         entry.underway = !places.is_empty();
         let members: Vec<Member> = places.iter().filter_map(|(place, _)| members.get(*place).cloned()).collect();
         let (revision, rules) = (entry.revision, entry.rules.clone());
         let found = vec![None; members.len()];
-        entry.underway.then_some(Task { revision, members, found, rules, begun: now, places })
+        entry.underway.then_some(Task { revision, members, found, left: None, rules, begun: now, places })
     }
 
     /// Takes in what was found; of an object of which nothing is known now, what was known before stays.
@@ -283,10 +282,16 @@ impl Drifts {
         if entry.revision != task.revision || entry.rules != task.rules {
             return;
         }
-        for ((place, told), compared) in task.places.into_iter().zip(task.found) {
-            if let (Some(looked), Some(compared)) = (entry.looked.get_mut(place), compared) {
-                *looked = Some(Looked::new(told, compared));
-            }
+        for ((place, told), found) in task.places.into_iter().zip(task.found) {
+            let Some(looked) = entry.looked.get_mut(place) else { continue };
+            let asked = looked.as_ref().and_then(|looked| looked.asked);
+            let (compared, asked) = match (found, &task.left) {
+                (Some(compared), _) => (compared, Some(task.begun)),
+                (None, Some(refusal)) => (ComparedObject::Refused(refusal.clone()), asked),
+                (None, None) => continue,
+            };
+            let before = looked.take().and_then(|looked| looked.deviation);
+            *looked = Some(Looked::new(told, compared, asked, before));
         }
     }
 
