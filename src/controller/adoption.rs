@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Context, Defect, aftermath, guarded, inputs::Prepared, offload::offload, operate::identity, prepare, sight::Sight,
+    Context, Defect, aftermath, guarded, inputs::Prepared, offload::offload, operate::identity, prepare, rights,
+    sight::Sight,
 };
 use crate::{
     cluster::{ClusterError, RecordData, Requests},
@@ -96,7 +97,7 @@ async fn look(
         context.inputs.outdate(key);
         return Ok(None);
     }
-    let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {
+    let Some(record) = record_of_others(context, key, desired, revision).await? else {
         context.read_records(&release).await?;
         return Ok(None);
     };
@@ -109,6 +110,18 @@ async fn look(
     };
     let comparison = Some(Box::new(Comparison { digest: digest.clone(), resource_version, result }));
     Ok(Some((Payload { comparison, ..payload }, version)))
+}
+
+/// A record of somebody else's release: what is in it is for who may read it.
+pub(super) async fn record_of_others(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    revision: u32,
+) -> Result<Option<RecordData>, ClusterError> {
+    let (release, reader) = (desired.policy.key(), identity(key, desired.service_account.as_deref(), context));
+    let read = context.requests_as(&reader)?.read_record_data(&release, revision).await;
+    read.map_err(|error| rights::to_read_records(error, &reader, &release))
 }
 
 fn as_release(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<Requests, ClusterError> {

@@ -2,15 +2,18 @@
 //!
 //! Status tells what was last judged good. Where status was lost, or the object was made anew, helm's record tells: a
 //! repository that has lost a version, or a mirror that is behind, would otherwise take the release down.
+//!
+//! A range that is stopped names the version that stops it, so a record of somebody else is read with the rights of
+//! the object that is to have the release.
 
 use semver::Version;
 
-use super::{Context, offload::decoded};
+use super::{Context, adoption, offload::decoded, rights};
 use crate::{
     api::Adopt,
     cluster::ClusterError,
-    release::{Deployed, OwnerId, Policy, RecordStatus, Records},
-    types::VersionRequest,
+    release::{Deployed, Desired, Identity, OwnerId, RecordStatus, Records},
+    types::{ObjectKey, VersionRequest},
 };
 
 /// What is known of a release when its chart is looked up.
@@ -22,8 +25,8 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// The revision that tells what the release has: the newest that was judged good or taken over or, where somebody else's release
-    /// is to be adopted, what is deployed.
+    /// The revision that tells what the release has: the newest that was judged good or taken over or, where somebody
+    /// else's release is to be adopted, what is deployed.
     fn revision(&self, adopt: Adopt) -> Option<u32> {
         if matches!(self.records.newest()?.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling) {
             return None;
@@ -53,12 +56,23 @@ impl Floor {
     }
 
     /// What status tells, else what the record tells. `None` where every version may be installed.
-    pub(super) async fn of(context: &Context, policy: &Policy, known: Known<'_>) -> Result<Option<Self>, ClusterError> {
+    pub(super) async fn of(
+        context: &Context,
+        (key, desired): (&ObjectKey, &Desired),
+        known: Known<'_>,
+    ) -> Result<Option<Self>, ClusterError> {
         if let Some(deployed) = known.deployed {
             return Ok(Self::new(&deployed.chart, &deployed.version, &deployed.app_version));
         }
-        let Some(revision) = known.revision(policy.adopt) else { return Ok(None) };
-        let Some(record) = context.requests.read_record_data(&policy.key(), revision).await? else { return Ok(None) };
+        let Some(revision) = known.revision(desired.policy.adopt) else { return Ok(None) };
+        let record = if known.records.belong_to(known.owner) {
+            let release = desired.policy.key();
+            let read = context.requests.read_record_data(&release, revision).await;
+            read.map_err(|error| rights::to_read_records(error, &Identity::Own, &release))
+        } else {
+            adoption::record_of_others(context, key, desired, revision).await
+        };
+        let Some(record) = record? else { return Ok(None) };
         // One that cannot be read is the planner's concern.
         Ok(decoded(&record)
             .await

@@ -29,6 +29,7 @@ mod pass;
 mod payloads;
 mod prepare;
 mod program;
+mod rights;
 mod run;
 mod shutdown;
 mod sight;
@@ -197,7 +198,7 @@ impl Context {
     /// object may learn, and at each read anew.
     ///
     /// Not for the records of releases: they are the operator's own storage, by which it knows whose a release is, and
-    /// what it tells of them are labels. Nor for views: a watch is shared by all releases, and those of values tell
+    /// what it tells of those of others are labels; what is in them is read by [`adoption::record_of_others`]. Nor for views: a watch is shared by all releases, and those of values tell
     /// only that something has changed, upon which it is read.
     fn reads_for(&self, identity: &Identity) -> Result<Requests, ClusterError> {
         match self.settings.tenancy {

@@ -19,6 +19,7 @@ use super::{
     floor::{Floor, Known},
     inputs::Prepared,
     operate::identity,
+    rights::NOT_IMPERSONATED,
 };
 use crate::{
     api::{CrdsPolicy, ValuesKind},
@@ -33,9 +34,6 @@ use crate::{
 
 /// Most bytes of values from one key: a ConfigMap or Secret holds no more than that.
 const VALUES_BYTES_MAX: usize = 1 << 20;
-
-/// How the API server says that it is the operator that lacks a right.
-const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 
 /// How long in strict tenancy what was read may be handed to helm without reading it again: longer than most runs wait
 /// for a slot, and about as long as it takes to see that taking a right away had its effect.
@@ -116,6 +114,7 @@ impl PrepareError {
             }
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
+            Self::Record(ClusterError::Forbidden(_)) => (InputsProblemKind::Forbidden, false),
             Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
             Self::Forbidden { .. } | Self::NotImpersonated { .. } => (InputsProblemKind::Forbidden, false),
@@ -140,7 +139,7 @@ pub(super) async fn prepare(
     let sources = Sourced::new(context, key, desired).map_err(|error| error.problem())?;
     let values = values(&sources, desired).await.map_err(|error| error.problem())?;
     let chart = chart(context, &sources, desired, anew).await.map_err(|error| error.problem())?;
-    not_older(context, desired, &chart, known).await.map_err(|error| error.problem())?;
+    not_older(context, key, desired, &chart, known).await.map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let hex = chart.digest.hex();
     let mut parts = vec![
@@ -241,12 +240,13 @@ impl<'a> Sourced<'a> {
 
 async fn not_older(
     context: &Context,
+    key: &ObjectKey,
     desired: &Desired,
     found: &StoredChart,
     known: Option<Known<'_>>,
 ) -> Result<(), PrepareError> {
     let Some(known) = known.filter(|_| desired.version.is_moving()) else { return Ok(()) };
-    let floor = Floor::of(context, &desired.policy, known).await.map_err(PrepareError::Record)?;
+    let floor = Floor::of(context, (key, desired), known).await.map_err(PrepareError::Record)?;
     let Some(deployed) = floor.and_then(|floor| floor.stops(&desired.version, found.name.as_str(), &found.version))
     else {
         return Ok(());
