@@ -94,7 +94,7 @@ async fn look(
     let prepared = prepared.map_err(CompareError::Inputs)?;
     if prepared.inputs.digest != *digest {
         // A range has moved since: compared with that, it would be compared again and again.
-        context.inputs.outdate(key);
+        context.inputs.outdate(key, digest);
         return Ok(None);
     }
     let Some(record) = record_of_others(context, key, desired, revision).await? else {
