@@ -76,6 +76,8 @@ pub(super) fn compare(
                 context.payloads.fail(&release, revision, (&error, error.is_transient()), context.clock.now());
             }
         }
+        // The object may be gone by now, and what was remembered of its release with it.
+        context.forget_unclaimed(&release);
         context.wake(&key);
     });
 }
@@ -202,17 +204,31 @@ mod tests {
     use super::*;
     use crate::controller::mock::{self, Repository};
 
+    async fn compared_to_its_end(context: &Arc<Context>, desired: Desired) {
+        let known = InputsView::Known { inputs: mock::inputs("blue"), look_again: None, passed_over: None };
+        compare(context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
+        context.tasks.close();
+        context.tasks.wait().await;
+    }
+
     #[tokio::test]
     async fn a_defect_in_a_comparison_is_said_and_the_comparison_made_again() {
         let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
         let desired = mock::desired(&context);
         let release = desired.policy.key();
-        let known = InputsView::Known { inputs: mock::inputs("blue"), look_again: None, passed_over: None };
-        compare(&context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
-        context.tasks.close();
-        context.tasks.wait().await;
+        context.main.observe(mock::object());
+        compared_to_its_end(&context, desired).await;
         let unread = context.payloads.unread(&release, 1).unwrap();
         assert!(unread.transient && unread.why.contains("defect of the operator"), "{unread:?}");
         assert!(context.payloads.begin(&release, 1));
+    }
+
+    #[tokio::test]
+    async fn a_comparison_that_outlives_its_object_leaves_nothing_of_the_release() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let desired = mock::desired(&context);
+        let release = desired.policy.key();
+        compared_to_its_end(&context, desired).await;
+        assert_eq!(context.payloads.unread(&release, 1), None);
     }
 }
