@@ -372,6 +372,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_record_that_may_not_be_read_is_told_with_who_needs_which_right() {
+        let (context, _) = mock::context(Repository { breaks: true }, |_| failure(403, "Forbidden", "not allowed"));
+        let policy = mock::desired(&context).policy;
+        context.main.observe(mock::object());
+        inspect(&context, (&key(), None), &policy, (1, None)).unwrap();
+        context.tasks.close();
+        context.tasks.wait().await;
+        let unread = context.payloads.unread(&policy.key(), 1).unwrap();
+        assert!(unread.why.ends_with("not allowed; let the operator get Secrets in namespace apps"), "{unread:?}");
+    }
+
+    #[tokio::test]
     async fn a_look_that_outlives_its_object_leaves_nothing_of_the_release() {
         for is_there in [true, false] {
             let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));

@@ -186,11 +186,9 @@ pub(super) async fn adopt(
             context.read_records(&release).await?;
         }
         Err(error @ ClusterError::Forbidden(_)) => {
-            let namespace = &release.namespace;
-            let why = format!(
-                "the service account may not take over revision {revision}: {error}; let it get and update Secrets in \
-                 namespace {namespace}"
-            );
+            let writer = identity(key, desired.service_account.as_deref(), context);
+            let remedy = rights::remedy(&error.to_string(), &writer, "get and update", &release);
+            let why = format!("revision {revision} may not be taken over: {error}; {remedy}");
             context.payloads.refuse(&release, revision, &why, context.clock.now());
         }
         Err(error) => return Err(error),
