@@ -15,8 +15,8 @@ use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
     release::{
-        Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, InputsView, LABEL_ADOPTED,
-        LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
+        ChartContent, Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, InputsView,
+        LABEL_ADOPTED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
     },
     sources::SourceError,
     types::{ObjectKey, ReleaseDigest},
@@ -32,7 +32,10 @@ enum CompareError {
     Inputs(InputsProblem),
     #[error("the declared chart cannot be read to compare somebody else's release with it: {0}")]
     Chart(#[from] SourceError),
-    #[error("somebody else's release cannot be compared: the declared values are not JSON at line {} column {}", .0.line(), .0.column())]
+    #[error(
+        "somebody else's release cannot be compared: the declared values are not JSON at line {} column {}",
+        .0.line(), .0.column()
+    )]
     Values(#[from] serde_json::Error),
     #[error("somebody else's release was not compared: {0}")]
     Defect(#[from] Defect),
@@ -139,15 +142,19 @@ async fn compared(context: &Context, prepared: &Prepared, record: RecordData) ->
         return Ok(Compared::Equal);
     }
     let chart = context.charts.content(&prepared.chart).await?;
-    let values: Value = serde_json::from_slice(prepared.values.expose())?;
-    let Ok(found) = offload(move || helm::content(&record.bytes)).await else {
-        return Ok(Compared::Differs(vec![Difference::Chart]));
-    };
+    let values = prepared.values.clone();
+    let differs = offload(move || differences(&chart, values.expose(), &record.bytes)).await?;
+    Ok(if differs.is_empty() { Compared::Equal } else { Compared::Differs(differs) })
+}
+
+fn differences(chart: &ChartContent, values: &[u8], record: &[u8]) -> Result<Vec<Difference>, serde_json::Error> {
+    let values: Value = serde_json::from_slice(values)?;
+    let Ok(found) = helm::content(record) else { return Ok(vec![Difference::Chart]) };
     let mut differs = chart.differences(&found.chart);
     if found.values != digest_of_values(&values) {
         differs.push(Difference::Values);
     }
-    Ok(if differs.is_empty() { Compared::Equal } else { Compared::Differs(differs) })
+    Ok(differs)
 }
 
 /// Makes the object the owner of a revision, if that is still the newest, and what it was when it was compared.

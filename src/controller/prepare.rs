@@ -18,6 +18,7 @@ use super::{
     definitions::{self, UnusableError},
     floor::{Floor, Known},
     inputs::Prepared,
+    offload::offload,
     operate::identity,
     rights::NOT_IMPERSONATED,
 };
@@ -114,10 +115,11 @@ impl PrepareError {
             }
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
-            Self::Record(ClusterError::Forbidden(_)) => (InputsProblemKind::Forbidden, false),
-            Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
-            Self::Forbidden { .. } | Self::NotImpersonated { .. } => (InputsProblemKind::Forbidden, false),
+            Self::Forbidden { .. } | Self::NotImpersonated { .. } | Self::Record(ClusterError::Forbidden(_)) => {
+                (InputsProblemKind::Forbidden, false)
+            }
+            Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
             Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
                 (InputsProblemKind::Values, false)
@@ -183,8 +185,8 @@ pub(super) async fn at_hand(
     }
     let found = prepare(context, key, desired, None, ("", false)).await;
     if let Err(problem) = &found {
-        // It is a look-up like any other, with its own delays and its own sentence. The digest goes on being remembered,
-        // and nothing is tried with it until it can be had again.
+        // It is a look-up like any other, with its own delays and its own sentence. The digest goes on being
+        // remembered, and nothing is tried with it until it can be had again.
         context.inputs.fail(key, digest, problem.clone(), now);
     }
     found.map(Arc::new)
@@ -270,7 +272,7 @@ async fn values(sources: &Sourced<'_>, desired: &Desired) -> Result<Map<String, 
                 let text = text.trim_end_matches('\n');
                 set_path(&mut merged, path, text).map_err(|error| bad(format!("cannot be put: {error}")))?;
             }
-            None => merge(&mut merged, parse(&text).map_err(bad)?),
+            None => merge(&mut merged, offload(move || parse(&text)).await.map_err(bad)?),
         }
     }
     merge(&mut merged, desired.values.clone());

@@ -7,13 +7,9 @@ pub(super) const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 
 /// A read of a release's records, made as `reader`, failed. Where a right is missing, the error says which.
 pub(super) fn to_read_records(error: ClusterError, reader: &Identity, release: &ReleaseKey) -> ClusterError {
-    match error {
-        ClusterError::Forbidden(why) => {
-            let remedy = remedy(&why, reader, "get", release);
-            ClusterError::Forbidden(format!("{why}; {remedy}").into())
-        }
-        other => other,
-    }
+    let ClusterError::Forbidden(why) = &error else { return error };
+    let remedy = remedy(why, reader, "get", release);
+    ClusterError::Forbidden(format!("{why}; {remedy}").into())
 }
 
 /// What to do where `who` may not do that with the Secrets of a release.
