@@ -19,9 +19,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, Inventory, LABEL_OWNER, LABEL_REVISION,
-        LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy,
-        View,
+        Adopt, Desired, InputsProblem, InputsProblemKind, Inventory, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED,
+        Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy, View,
     },
     types::ObjectKey,
 };
@@ -61,8 +60,7 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
-                look_up(context, key, object, (*desired, plan.memory.deployed.clone()), (snapshot, anew));
+                look_up(context, key, object, *desired, snapshot, plan);
             }
         }
         Action::Inspect { revision } => {
@@ -120,14 +118,17 @@ fn look_up(
     context: &Arc<Context>,
     key: &ObjectKey,
     object: &HelmRelease,
-    (desired, deployed): (Desired, Option<Deployed>),
-    (snapshot, anew): (&Snapshot, bool),
+    desired: Desired,
+    snapshot: &Snapshot,
+    plan: &Plan,
 ) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
     }
     let (records, owner) = (snapshot.records.is().cloned().unwrap_or_default(), snapshot.object.owner());
+    let deployed = plan.memory.deployed.clone();
+    let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {

@@ -134,8 +134,8 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
     }
 }
 
-/// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
-/// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
+/// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that
+/// they are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
 /// (from 4.3 on, with exit code 0), and would be waited for for ever.
 async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> Result<Vec<Member>, ClusterError> {
     let mut left = Vec::new();

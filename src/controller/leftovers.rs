@@ -191,8 +191,8 @@ async fn remove(
     Ok(Ended::Cleared)
 }
 
-/// What is to be deleted, as it was seen; `None` where somebody has deployed meanwhile. What is known to stay is added to
-/// `cleared`.
+/// What is to be deleted, as it was seen; `None` where somebody has deployed meanwhile. What is known to stay is added
+/// to `cleared`.
 async fn find(
     context: &Context,
     release: &ReleaseKey,
