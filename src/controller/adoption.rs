@@ -95,8 +95,11 @@ async fn look(
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
-    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key), None).await;
-    let prepared = prepared.map_err(CompareError::Inputs)?;
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepared.map_err(|problem| {
+        context.inputs.fail(key, digest, problem.clone(), context.clock.now());
+        CompareError::Inputs(problem)
+    })?;
     if prepared.inputs.digest != *digest {
         // A range has moved since: compared with that, it would be compared again and again.
         context.inputs.outdate(key, digest);

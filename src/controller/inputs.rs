@@ -158,12 +158,13 @@ impl InputsIndex {
         }
     }
 
-    /// What was known of the inputs could not be had again, where it was needed: it counts as looked up, and as not
-    /// found. Newer inputs than those of `digest` are left as they are.
-    pub fn fail(&self, key: &ObjectKey, digest: Option<&ReleaseDigest>, problem: InputsProblem, now: Timestamp) {
+    /// The inputs of `digest` could not be had again, where they were needed: a look-up like any other, with its own
+    /// delays and its own sentence. The digest goes on being remembered, and nothing is tried with it until it can be
+    /// had again. Newer inputs are left as they are.
+    pub fn fail(&self, key: &ObjectKey, digest: &ReleaseDigest, problem: InputsProblem, now: Timestamp) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else { return };
-        if matches!(&entry.state, State::Known { inputs, .. } if digest.is_none_or(|digest| inputs.digest == *digest)) {
+        if matches!(&entry.state, State::Known { inputs, .. } if inputs.digest == *digest) {
             entry.tries = entry.tries.saturating_add(1);
             entry.state = State::Failed { problem, at: now };
             entry.prepared = None;
@@ -176,8 +177,8 @@ impl InputsIndex {
         self.amend(key, digest, |_| State::Outdated);
     }
 
-    /// The same where the inputs of `digest` are what is deployed: they go on being known, and are looked up beside a
-    /// release that goes on as it is.
+    /// The same where the inputs of `digest` are deployed and good: they go on being known, and are looked up beside a
+    /// release that goes on as it is. Also where they could not be had for the moment.
     pub fn look_again(&self, key: &ObjectKey, digest: &ReleaseDigest, now: Timestamp) {
         self.amend(key, digest, |inputs| State::Known { inputs, look_again: Some(now), passed_over: None });
     }
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn deployed_inputs_that_turned_out_to_be_others_stay_known_where_there_are_only_older_ones() {
+    fn inputs_of_a_good_release_stay_known_where_there_are_only_older_ones() {
         let (index, key, now) = (InputsIndex::default(), ObjectKey::new("apps", "unicorn"), Timestamp::UNIX_EPOCH);
         let deployed = crate::controller::mock::inputs("pink");
         let schedule = Schedule { interval: Some(SignedDuration::from_mins(10)), since: now };

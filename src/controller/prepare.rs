@@ -177,19 +177,12 @@ pub(super) async fn at_hand(
     key: &ObjectKey,
     desired: &Desired,
     kept: Option<Arc<Prepared>>,
-    digest: Option<&ReleaseDigest>,
 ) -> Result<Arc<Prepared>, InputsProblem> {
     let now = context.clock.now();
     if let Some(kept) = kept.filter(|kept| counts(context.settings.tenancy, kept.read_at, now)) {
         return Ok(kept);
     }
-    let found = prepare(context, key, desired, None, ("", false)).await;
-    if let Err(problem) = &found {
-        // It is a look-up like any other, with its own delays and its own sentence. The digest goes on being
-        // remembered, and nothing is tried with it until it can be had again.
-        context.inputs.fail(key, digest, problem.clone(), now);
-    }
-    found.map(Arc::new)
+    prepare(context, key, desired, None, ("", false)).await.map(Arc::new)
 }
 
 fn counts(tenancy: Tenancy, read_at: Timestamp, now: Timestamp) -> bool {
