@@ -19,9 +19,8 @@ use crate::{
     helm,
     plan::{Action, Because, Plan, Priority},
     release::{
-        Adopt, Deployed, Desired, InputsProblem, InputsProblemKind, Inventory, LABEL_OWNER, LABEL_REVISION,
-        LABEL_VERIFIED, Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy,
-        View,
+        Adopt, Desired, InputsProblem, InputsProblemKind, Inventory, LABEL_OWNER, LABEL_REVISION, LABEL_VERIFIED,
+        Operation, OperationKind, OwnerId, Payload, Policy, RecordStatus, Records, Snapshot, Tenancy, View,
     },
     types::ObjectKey,
 };
@@ -61,8 +60,7 @@ pub(super) async fn act(
         }
         Action::Prepare => {
             if let Some(desired) = desired {
-                let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
-                look_up(context, key, object, (*desired, plan.memory.deployed.clone()), (snapshot, anew));
+                look_up(context, key, object, *desired, snapshot, plan);
             }
         }
         Action::Inspect { revision } => {
@@ -120,14 +118,17 @@ fn look_up(
     context: &Arc<Context>,
     key: &ObjectKey,
     object: &HelmRelease,
-    (desired, deployed): (Desired, Option<Deployed>),
-    (snapshot, anew): (&Snapshot, bool),
+    desired: Desired,
+    snapshot: &Snapshot,
+    plan: &Plan,
 ) {
     let Some(fingerprint) = gather::fingerprint(context, object, key, &desired) else { return };
     if !context.inputs.begin(key, &fingerprint) {
         return;
     }
     let (records, owner) = (snapshot.records.is().cloned().unwrap_or_default(), snapshot.object.owner());
+    let deployed = plan.memory.deployed.clone();
+    let anew = plan.memory.handled.reconcile != snapshot.memory.handled.reconcile;
     let (context, key) = (Arc::clone(context), key.clone());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
@@ -164,22 +165,25 @@ fn inspect(
                 _ => read_payload(&context, &sight, &release, revision).await,
             }
         });
-        let (error, transient) = match read.await {
-            Ok(Ok((payload, version))) => {
-                context.payloads.put(&release, payload, version);
-                return context.wake(&key);
-            }
+        let unread = |error: String, transient| {
+            tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
+            let why = match revision {
+                0 => {
+                    format!("whether objects of the release that is gone are still there cannot be found out: {error}")
+                }
+                _ => format!("the record of revision {revision}, or its objects, cannot be read: {error}"),
+            };
+            context.payloads.fail(&release, revision, (&why, transient), context.clock.now());
+        };
+        match read.await {
+            Ok(Ok((payload, version))) => context.payloads.put(&release, payload, version),
             // A record that is gone is so for the index too in a moment.
-            Ok(Err(error @ ClusterError::NotFound(_))) => (error.to_string(), true),
-            Ok(Err(error)) => (error.to_string(), error.is_transient()),
-            Err(defect) => (defect.to_string(), true),
-        };
-        tracing::warn!(object = %key, %release, revision, %error, "what there is of a release cannot be read");
-        let why = match revision {
-            0 => format!("whether objects of the release that is gone are still there cannot be found out: {error}"),
-            _ => format!("the record of revision {revision}, or its objects, cannot be read: {error}"),
-        };
-        context.payloads.fail(&release, revision, (&why, transient), context.clock.now());
+            Ok(Err(error @ ClusterError::NotFound(_))) => unread(error.to_string(), true),
+            Ok(Err(error)) => unread(error.to_string(), error.is_transient()),
+            Err(defect) => unread(defect.to_string(), true),
+        }
+        // The object may be gone by now, and what was remembered of its release with it.
+        context.forget_unclaimed(&release);
         context.wake(&key);
     });
     Ok(())
@@ -366,5 +370,32 @@ mod tests {
         unlock(&context, (&key(), None), &policy, READ, &View::Is(Records::default())).await.unwrap();
         assert!(context.payloads.get(&policy.key(), None).is_none(), "nothing was made of what it holds");
         assert!(log_of(&log).iter().all(|asked| asked.method == "GET"), "{:?}", log_of(&log));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_may_not_be_read_is_told_with_who_needs_which_right() {
+        let (context, _) = mock::context(Repository { breaks: true }, |_| failure(403, "Forbidden", "not allowed"));
+        let policy = mock::desired(&context).policy;
+        context.main.observe(mock::object());
+        inspect(&context, (&key(), None), &policy, (1, None)).unwrap();
+        context.tasks.close();
+        context.tasks.wait().await;
+        let unread = context.payloads.unread(&policy.key(), (1, 0)).unwrap();
+        assert!(unread.why.ends_with("not allowed; let the operator get Secrets in namespace apps"), "{unread:?}");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_outlives_its_object_leaves_nothing_of_the_release() {
+        for is_there in [true, false] {
+            let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+            let policy = mock::desired(&context).policy;
+            if is_there {
+                context.main.observe(mock::object());
+            }
+            inspect(&context, (&key(), None), &policy, (0, None)).unwrap();
+            context.tasks.close();
+            context.tasks.wait().await;
+            assert_eq!(context.payloads.get(&policy.key(), None).is_some(), is_there);
+        }
     }
 }

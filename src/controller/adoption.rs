@@ -8,14 +8,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Context, Defect, aftermath, guarded, inputs::Prepared, offload::offload, operate::identity, prepare, sight::Sight,
+    Context, Defect, aftermath, guarded, inputs::Prepared, offload::offload, operate::identity, prepare, rights,
+    sight::Sight,
 };
 use crate::{
     cluster::{ClusterError, RecordData, Requests},
     helm,
     release::{
-        Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, InputsView, LABEL_ADOPTED,
-        LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
+        ChartContent, Compared, Comparison, Desired, Difference, ForeignAction, InputsProblem, InputsView,
+        LABEL_ADOPTED, LABEL_DIGEST, LABEL_OWNER, LABEL_REVISION, OwnerId, Payload, digest_of_values,
     },
     sources::SourceError,
     types::{ObjectKey, ReleaseDigest},
@@ -31,7 +32,10 @@ enum CompareError {
     Inputs(InputsProblem),
     #[error("the declared chart cannot be read to compare somebody else's release with it: {0}")]
     Chart(#[from] SourceError),
-    #[error("somebody else's release cannot be compared: the declared values are not JSON at line {} column {}", .0.line(), .0.column())]
+    #[error(
+        "somebody else's release cannot be compared: the declared values are not JSON at line {} column {}",
+        .0.line(), .0.column()
+    )]
     Values(#[from] serde_json::Error),
     #[error("somebody else's release was not compared: {0}")]
     Defect(#[from] Defect),
@@ -75,6 +79,8 @@ pub(super) fn compare(
                 context.payloads.fail(&release, revision, (&error, error.is_transient()), context.clock.now());
             }
         }
+        // The object may be gone by now, and what was remembered of its release with it.
+        context.forget_unclaimed(&release);
         context.wake(&key);
     });
 }
@@ -89,14 +95,17 @@ async fn look(
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
-    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key), None).await;
-    let prepared = prepared.map_err(CompareError::Inputs)?;
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepared.map_err(|problem| {
+        context.inputs.fail(key, digest, problem.clone(), context.clock.now());
+        CompareError::Inputs(problem)
+    })?;
     if prepared.inputs.digest != *digest {
         // A range has moved since: compared with that, it would be compared again and again.
-        context.inputs.outdate(key);
+        context.inputs.outdate(key, digest);
         return Ok(None);
     }
-    let Some(record) = as_release(context, key, desired)?.read_record_data(&release, revision).await? else {
+    let Some(record) = record_of_others(context, key, desired, revision).await? else {
         context.read_records(&release).await?;
         return Ok(None);
     };
@@ -109,6 +118,18 @@ async fn look(
     };
     let comparison = Some(Box::new(Comparison { digest: digest.clone(), resource_version, result }));
     Ok(Some((Payload { comparison, ..payload }, version)))
+}
+
+/// A record of somebody else's release: what is in it is for who may read it.
+pub(super) async fn record_of_others(
+    context: &Context,
+    key: &ObjectKey,
+    desired: &Desired,
+    revision: u32,
+) -> Result<Option<RecordData>, ClusterError> {
+    let (release, reader) = (desired.policy.key(), identity(key, desired.service_account.as_deref(), context));
+    let read = context.requests_as(&reader)?.read_record_data(&release, revision).await;
+    read.map_err(|error| rights::to_read_records(error, &reader, &release))
 }
 
 fn as_release(context: &Context, key: &ObjectKey, desired: &Desired) -> Result<Requests, ClusterError> {
@@ -124,15 +145,19 @@ async fn compared(context: &Context, prepared: &Prepared, record: RecordData) ->
         return Ok(Compared::Equal);
     }
     let chart = context.charts.content(&prepared.chart).await?;
-    let values: Value = serde_json::from_slice(prepared.values.expose())?;
-    let Ok(found) = offload(move || helm::content(&record.bytes)).await else {
-        return Ok(Compared::Differs(vec![Difference::Chart]));
-    };
+    let values = prepared.values.clone();
+    let differs = offload(move || differences(&chart, values.expose(), &record.bytes)).await?;
+    Ok(if differs.is_empty() { Compared::Equal } else { Compared::Differs(differs) })
+}
+
+fn differences(chart: &ChartContent, values: &[u8], record: &[u8]) -> Result<Vec<Difference>, serde_json::Error> {
+    let values: Value = serde_json::from_slice(values)?;
+    let Ok(found) = helm::content(record) else { return Ok(vec![Difference::Chart]) };
     let mut differs = chart.differences(&found.chart);
     if found.values != digest_of_values(&values) {
         differs.push(Difference::Values);
     }
-    Ok(if differs.is_empty() { Compared::Equal } else { Compared::Differs(differs) })
+    Ok(differs)
 }
 
 /// Makes the object the owner of a revision, if that is still the newest, and what it was when it was compared.
@@ -171,11 +196,9 @@ pub(super) async fn adopt(
             context.read_records(&release).await?;
         }
         Err(error @ ClusterError::Forbidden(_)) => {
-            let namespace = &release.namespace;
-            let why = format!(
-                "the service account may not take over revision {revision}: {error}; let it get and update Secrets in \
-                 namespace {namespace}"
-            );
+            let writer = identity(key, desired.service_account.as_deref(), context);
+            let remedy = rights::remedy(&error.to_string(), &writer, "get and update", &release);
+            let why = format!("revision {revision} may not be taken over: {error}; {remedy}");
             // Where the version is no number, the refusal holds until it is over.
             let version = resource_version.parse().unwrap_or(u64::MAX);
             context.payloads.refuse(&release, (revision, version), &why, context.clock.now());
@@ -191,17 +214,31 @@ mod tests {
     use super::*;
     use crate::controller::mock::{self, Repository};
 
+    async fn compared_to_its_end(context: &Arc<Context>, desired: Desired) {
+        let known = InputsView::Known { inputs: mock::inputs("blue"), look_again: None, passed_over: None };
+        compare(context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
+        context.tasks.close();
+        context.tasks.wait().await;
+    }
+
     #[tokio::test]
     async fn a_defect_in_a_comparison_is_said_and_the_comparison_made_again() {
         let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
         let desired = mock::desired(&context);
         let release = desired.policy.key();
-        let known = InputsView::Known { inputs: mock::inputs("blue"), look_again: None, passed_over: None };
-        compare(&context, &ObjectKey::new("apps", "unicorn"), Some(Box::new(desired)), &known, 1);
-        context.tasks.close();
-        context.tasks.wait().await;
+        context.main.observe(mock::object());
+        compared_to_its_end(&context, desired).await;
         let unread = context.payloads.unread(&release, (1, 0)).unwrap();
         assert!(unread.transient && unread.why.contains("defect of the operator"), "{unread:?}");
         assert!(context.payloads.begin(&release, 1));
+    }
+
+    #[tokio::test]
+    async fn a_comparison_that_outlives_its_object_leaves_nothing_of_the_release() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let desired = mock::desired(&context);
+        let release = desired.policy.key();
+        compared_to_its_end(&context, desired).await;
+        assert_eq!(context.payloads.unread(&release, (1, 0)), None);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     leftovers::is_of,
     offload::{decoded, offload},
     operate::Attempt,
-    persistently,
+    persistently, rights,
     sight::{READS_AT_ONCE, Sight},
     spoilt, verdicts,
 };
@@ -17,8 +17,8 @@ use crate::{
     health::has_health,
     helm::{self, Hook, HookPhase},
     release::{
-        Ended, FailureClass, ForeignAction, Health, Member, Operation, Outcome, OwnerId, Payload, Record, Records, Why,
-        record_name,
+        Ended, FailureClass, ForeignAction, Health, Identity, Member, Operation, Outcome, OwnerId, Payload, Record,
+        Records, Why, record_name,
     },
     types::{Duration, ReleaseKey},
 };
@@ -134,8 +134,8 @@ async fn prune(context: &Context, attempt: &Attempt, records: &Records) {
     }
 }
 
-/// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that they
-/// are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
+/// Objects that are still there after an uninstall, and on their way out: helm has deleted them, or still says that
+/// they are the release's. What another release has taken over, or somebody has made anew, is passed by by helm as well
 /// (from 4.3 on, with exit code 0), and would be waited for for ever.
 async fn left_over(sight: &Sight, release: &ReleaseKey, members: &[Member]) -> Result<Vec<Member>, ClusterError> {
     let mut left = Vec::new();
@@ -220,7 +220,8 @@ pub(super) async fn read_payload(
     release: &ReleaseKey,
     revision: u32,
 ) -> Result<(Payload, u64), ClusterError> {
-    let record = context.requests.read_record_data(release, revision).await?;
+    let record = context.requests.read_record_data(release, revision).await;
+    let record = record.map_err(|error| rights::to_read_records(error, &Identity::Own, release))?;
     let record = record.ok_or_else(|| ClusterError::NotFound(record_name(&release.name, revision).into()))?;
     Ok((payload_in_view(context, sight, release, revision, &record).await?, record.version()))
 }

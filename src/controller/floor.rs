@@ -2,15 +2,18 @@
 //!
 //! Status tells what was last judged good. Where status was lost, or the object was made anew, helm's record tells: a
 //! repository that has lost a version, or a mirror that is behind, would otherwise take the release down.
+//!
+//! A range that is stopped names the version that stops it, so a record of somebody else is read with the rights of
+//! the object that is to have the release.
 
 use semver::Version;
 
-use super::{Context, offload::decoded};
+use super::{Context, adoption, offload::decoded, rights};
 use crate::{
     api::Adopt,
     cluster::ClusterError,
-    release::{Deployed, OwnerId, Policy, RecordStatus, Records},
-    types::VersionRequest,
+    release::{Deployed, Desired, Identity, OwnerId, RecordStatus, Records},
+    types::{ObjectKey, VersionRequest},
 };
 
 /// What is known of a release when its chart is looked up.
@@ -22,8 +25,8 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// The revision that tells what the release has: the newest that was judged good or taken over or, where somebody else's release
-    /// is to be adopted, what is deployed.
+    /// The revision that tells what the release has: the newest that was judged good or taken over or, where somebody
+    /// else's release is to be adopted, what is deployed.
     fn revision(&self, adopt: Adopt) -> Option<u32> {
         if matches!(self.records.newest()?.status, RecordStatus::Uninstalled | RecordStatus::Uninstalling) {
             return None;
@@ -53,12 +56,25 @@ impl Floor {
     }
 
     /// What status tells, else what the record tells. `None` where every version may be installed.
-    pub(super) async fn of(context: &Context, policy: &Policy, known: Known<'_>) -> Result<Option<Self>, ClusterError> {
-        if let Some(deployed) = known.deployed {
-            return Ok(Self::new(&deployed.chart, &deployed.version, &deployed.app_version));
+    pub(super) async fn of(
+        context: &Context,
+        (key, desired): (&ObjectKey, &Desired),
+        known: Known<'_>,
+    ) -> Result<Option<Self>, ClusterError> {
+        let told = |told: &Deployed| Self::new(&told.chart, &told.version, &told.app_version);
+        // Status may name a revision instead, of which nothing was known when it was judged.
+        if let Some(floor) = known.deployed.and_then(told) {
+            return Ok(Some(floor));
         }
-        let Some(revision) = known.revision(policy.adopt) else { return Ok(None) };
-        let Some(record) = context.requests.read_record_data(&policy.key(), revision).await? else { return Ok(None) };
+        let Some(revision) = known.revision(desired.policy.adopt) else { return Ok(None) };
+        let record = if known.records.belong_to(known.owner) {
+            let release = desired.policy.key();
+            let read = context.requests.read_record_data(&release, revision).await;
+            read.map_err(|error| rights::to_read_records(error, &Identity::Own, &release))
+        } else {
+            adoption::record_of_others(context, key, desired, revision).await
+        };
+        let Some(record) = record? else { return Ok(None) };
         // One that cannot be read is the planner's concern.
         Ok(decoded(&record)
             .await
@@ -75,8 +91,15 @@ impl Floor {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use jiff::Timestamp;
+    use serde_json::json;
+
     use super::*;
-    use crate::release::Record;
+    use crate::{
+        controller::mock::{self, Repository},
+        release::Record,
+    };
 
     fn record(revision: u32, status: RecordStatus, (owner, good): (&OwnerId, bool)) -> Record {
         Record {
@@ -107,5 +130,35 @@ mod tests {
         let of_another = [(Superseded, (&other, true)), (Deployed, (&other, false))];
         assert_eq!([Adopt::Never, Adopt::Release].map(|adopt| tells(adopt, &of_another)), [None, Some(2)]);
         assert_eq!(tells(Adopt::Release, &[]), None);
+    }
+
+    /// The chart that a release of ours has, whose record is of unicorn 1.2.0, where status tells this.
+    async fn floor(deployed: Option<&Deployed>) -> Option<Floor> {
+        let chart = json!({ "metadata": { "name": "unicorn", "version": "1.2.0", "appVersion": "pink" } });
+        let data = STANDARD.encode(STANDARD.encode(json!({ "version": 1, "chart": chart }).to_string()));
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "release": data },
+            "metadata": { "name": "sh.helm.release.v1.unicorn.v1" } });
+        let (context, _) = mock::context(Repository { breaks: true }, move |_| (200, secret.to_string()));
+        let (owner, desired) = (OwnerId::from_label("a"), mock::desired(&context));
+        let records = Records::new(vec![record(1, RecordStatus::Deployed, (&owner, true))]);
+        let known = Known { deployed, records: &records, owner: &owner };
+        Floor::of(&context, (&ObjectKey::new("apps", "unicorn"), &desired), known).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn helms_record_is_asked_where_status_names_no_version() {
+        let of_record = Floor::new("unicorn", "1.2.0", "pink");
+        assert!(of_record.is_some());
+        assert_eq!(floor(None).await, of_record);
+        let known = |chart: &str, version: &str| Deployed {
+            revision: 1,
+            chart: chart.into(),
+            version: version.into(),
+            app_version: "pink".into(),
+            digest: None,
+            since: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(floor(Some(&known("", "revision 1"))).await, of_record);
+        assert_eq!(floor(Some(&known("unicorn", "1.5.0"))).await, Floor::new("unicorn", "1.5.0", "pink"));
     }
 }

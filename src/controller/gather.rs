@@ -35,7 +35,6 @@ pub(super) fn gather(context: &Context, object: &HelmRelease, now: Timestamp) ->
     let (records, version, claim, health) = match &policy {
         Some(policy) => {
             let release = policy.key();
-            context.names(&key, &release);
             let seen = context.records.look(&release);
             let version = seen.is().map_or(0, |seen| seen.version);
             let records = seen.map(|seen| seen.records);
@@ -113,7 +112,8 @@ impl Seen {
     const NOTHING: Self = Self { payload: None, unread: None, spoilt: Vec::new(), untouched: types::Duration::ZERO };
 }
 
-/// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not known.
+/// What the newest record tells, or where the release is gone, what a look at its objects told; and why it is not
+/// known.
 fn seen(context: &Context, release: &ReleaseKey, records: Option<&Records>, at: u64) -> Seen {
     let Some(records) = records else { return Seen::NOTHING };
     let Some(newest) = records.newest() else {

@@ -158,25 +158,38 @@ impl InputsIndex {
         }
     }
 
-    /// What was known of the inputs could not be had again, where it was needed: it counts as looked up, and as not
-    /// found. Newer inputs than those of `digest` are left as they are.
-    pub fn fail(&self, key: &ObjectKey, digest: Option<&ReleaseDigest>, problem: InputsProblem, now: Timestamp) {
+    /// The inputs of `digest` could not be had again, where they were needed: a look-up like any other, with its own
+    /// delays and its own sentence. The digest goes on being remembered, and nothing is tried with it until it can be
+    /// had again. Newer inputs are left as they are.
+    pub fn fail(&self, key: &ObjectKey, digest: &ReleaseDigest, problem: InputsProblem, now: Timestamp) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else { return };
-        if matches!(&entry.state, State::Known { inputs, .. } if digest.is_none_or(|digest| inputs.digest == *digest)) {
+        if matches!(&entry.state, State::Known { inputs, .. } if inputs.digest == *digest) {
             entry.tries = entry.tries.saturating_add(1);
             entry.state = State::Failed { problem, at: now };
             entry.prepared = None;
         }
     }
 
-    /// Something else was found than is known, where it was needed. It is looked up anew: to forget it would bring back
-    /// what status remembers, which is the same.
-    pub fn outdate(&self, key: &ObjectKey) {
-        if let Some(entry) = self.lock().get_mut(key)
-            && matches!(entry.state, State::Known { .. })
+    /// Something else was found than the known inputs of `digest`, where they were needed; newer ones are left as they
+    /// are. It is looked up anew: to forget it would bring back what status remembers, which is the same.
+    pub fn outdate(&self, key: &ObjectKey, digest: &ReleaseDigest) {
+        self.amend(key, digest, |_| State::Outdated);
+    }
+
+    /// The same where the inputs of `digest` are deployed and good: they go on being known, and are looked up beside a
+    /// release that goes on as it is. Also where they could not be had for the moment.
+    pub fn look_again(&self, key: &ObjectKey, digest: &ReleaseDigest, now: Timestamp) {
+        self.amend(key, digest, |inputs| State::Known { inputs, look_again: Some(now), passed_over: None });
+    }
+
+    fn amend(&self, key: &ObjectKey, digest: &ReleaseDigest, amended: impl FnOnce(Inputs) -> State) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else { return };
+        if let State::Known { inputs, .. } = &entry.state
+            && inputs.digest == *digest
         {
-            entry.state = State::Outdated;
+            entry.state = amended(inputs.clone());
             entry.prepared = None;
         }
     }
@@ -234,11 +247,42 @@ mod tests {
         let schedule = Schedule { interval: None, since: Timestamp::UNIX_EPOCH };
         let look = || index.look(&key, "sources", Some(&remembered), schedule);
         assert!(matches!(look(), InputsView::Known { .. }));
-        index.outdate(&key);
+        let digest = remembered.digest.clone();
+        index.outdate(&key, &digest);
         assert_eq!(look(), InputsView::Stale);
         assert!(index.begin(&key, "sources"));
         assert_eq!(look(), InputsView::Underway);
-        index.outdate(&key);
+        index.outdate(&key, &digest);
         assert_eq!(look(), InputsView::Underway, "a look-up under way finds what there is");
+    }
+
+    #[test]
+    fn newer_inputs_are_kept_where_older_ones_turned_out_to_be_others() {
+        let (index, key) = (InputsIndex::default(), ObjectKey::new("apps", "unicorn"));
+        let [older, newer] = ["pink", "blue"].map(crate::controller::mock::inputs);
+        let schedule = Schedule { interval: None, since: Timestamp::UNIX_EPOCH };
+        let look = || index.look(&key, "sources", Some(&newer), schedule);
+        let known = look();
+        assert!(matches!(&known, InputsView::Known { inputs, .. } if *inputs == newer));
+        index.outdate(&key, &older.digest);
+        index.look_again(&key, &older.digest, Timestamp::UNIX_EPOCH);
+        assert_eq!(look(), known);
+    }
+
+    #[test]
+    fn inputs_of_a_good_release_stay_known_where_there_are_only_older_ones() {
+        let (index, key, now) = (InputsIndex::default(), ObjectKey::new("apps", "unicorn"), Timestamp::UNIX_EPOCH);
+        let deployed = crate::controller::mock::inputs("pink");
+        let schedule = Schedule { interval: Some(SignedDuration::from_mins(10)), since: now };
+        let look = || index.look(&key, "sources", Some(&deployed), schedule);
+        let _ = look();
+        index.look_again(&key, &deployed.digest, now);
+        let due = InputsView::Known { inputs: deployed.clone(), look_again: Some(now), passed_over: None };
+        assert_eq!(look(), due);
+        assert!(index.begin(&key, "sources"));
+        let problem = InputsProblem { kind: InputsProblemKind::Older, message: "older".into(), transient: false };
+        index.end(&key, "sources", Err(problem), schedule, now);
+        let InputsView::Known { inputs, look_again: Some(later), passed_over } = look() else { panic!("{:?}", look()) };
+        assert!(inputs == deployed && later > now && passed_over.as_deref() == Some("older"));
     }
 }

@@ -97,8 +97,9 @@ struct Cleared {
 }
 
 /// How a try ended that did not fail.
+#[derive(Debug, PartialEq, Eq)]
 enum Ended {
-    Cleared(Cleared),
+    Cleared,
     /// A run of helm is about to begin, or somebody has deployed since: it is planned anew.
     Overtaken,
 }
@@ -119,20 +120,24 @@ pub(super) fn clear(
     let (account, revisions) = (desired.service_account.clone(), revisions.to_vec());
     let tracker = context.tasks.clone();
     tracker.spawn(async move {
+        let mut cleared = Cleared::default();
         let ended = {
             let _over = this.over.clone().drop_guard();
-            guarded(remove(&context, &release, (&key, account.as_deref()), &revisions, &this.stop)).await
+            let order = (revisions.as_slice(), &this.stop);
+            guarded(remove(&context, &release, (&key, account.as_deref()), order, &mut cleared)).await
         };
         let ended = match ended {
             Ok(ended) => ended.map_err(|error| error.to_string()),
             Err(defect) => Err(defect.to_string()),
         };
+        if !matches!(ended, Ok(Ended::Cleared)) {
+            // What is gone is not found again; of the rest the try tells that comes to its end.
+            cleared = Cleared { gone: cleared.gone, ..Cleared::default() };
+        }
+        tell(&context, &about, &cleared);
         match ended {
-            Ok(ended) => {
+            Ok(Ended::Cleared | Ended::Overtaken) => {
                 context.clearing.end(&release);
-                if let Ended::Cleared(cleared) = ended {
-                    tell(&context, &about, &cleared);
-                }
                 context.wake(&key);
             }
             Err(error) => {
@@ -146,12 +151,13 @@ pub(super) fn clear(
     });
 }
 
+/// What becomes of the objects is in `cleared`, however it ends.
 async fn remove(
     context: &Context,
     release: &ReleaseKey,
     (key, service_account): (&ObjectKey, Option<&str>),
-    revisions: &[u32],
-    stop: &CancellationToken,
+    (revisions, stop): (&[u32], &CancellationToken),
+    cleared: &mut Cleared,
 ) -> Result<Ended, ClusterError> {
     let as_release = context.requests_as(&identity(key, service_account, context))?;
     let sight = Sight::of(context, key, service_account)?;
@@ -159,9 +165,9 @@ async fn remove(
     let found = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(Ended::Overtaken),
-        found = find(context, release, &sight, revisions) => found?,
+        found = find(context, release, &sight, revisions, cleared) => found?,
     };
-    let Some((doomed, mut cleared)) = found else { return Ok(Ended::Overtaken) };
+    let Some(doomed) = found else { return Ok(Ended::Overtaken) };
     for (member, object) in doomed {
         if stop.is_cancelled() {
             return Ok(Ended::Overtaken);
@@ -182,20 +188,21 @@ async fn remove(
             context.records.observe_record(release, record);
         }
     }
-    Ok(Ended::Cleared(cleared))
+    Ok(Ended::Cleared)
 }
 
-/// What is to be deleted, as it was seen, and what is known to stay; `None` where somebody has deployed meanwhile.
+/// What is to be deleted, as it was seen; `None` where somebody has deployed meanwhile. What is known to stay is added
+/// to `cleared`.
 async fn find(
     context: &Context,
     release: &ReleaseKey,
     sight: &Sight,
     revisions: &[u32],
-) -> Result<Option<(Vec<(Member, Value)>, Cleared)>, ClusterError> {
+    cleared: &mut Cleared,
+) -> Result<Option<Vec<(Member, Value)>>, ClusterError> {
     let records = context.read_records(release).await?;
-    let mut cleared = Cleared::default();
     let mut doomed = Vec::new();
-    let left = left(context, release, revisions, &records, &mut cleared).await?;
+    let left = left(context, release, revisions, &records, cleared).await?;
     for member in sight.reach(left).await? {
         if doomed.len() == LEFT_OVER_MAX {
             cleared.staying.push((member, format!("{LEFT_OVER_MAX} are deleted at most")));
@@ -221,7 +228,7 @@ async fn find(
         }
     }
     let unchanged = context.read_records(release).await? == records;
-    Ok(unchanged.then_some((doomed, cleared)))
+    Ok(unchanged.then_some(doomed))
 }
 
 /// What `revisions` have and nothing since: whatever else was deployed since the oldest of them is in use, or may be
@@ -308,8 +315,8 @@ mod tests {
         let (key, stop) = (ObjectKey::new("apps", "unicorn"), CancellationToken::new());
         stop.cancel();
         let release = mock::desired(&context).policy.key();
-        let ended = remove(&context, &release, (&key, None), &[1], &stop).await;
-        assert!(matches!(ended, Ok(Ended::Overtaken)));
+        let ended = remove(&context, &release, (&key, None), (&[1], &stop), &mut Cleared::default()).await;
+        assert_eq!(ended, Ok(Ended::Overtaken));
     }
 
     #[test]

@@ -115,7 +115,8 @@ pub(super) fn context_of(client: Client, repository: Repository) -> Arc<Context>
 pub(super) fn object() -> HelmRelease {
     serde_json::from_value(json!({
         "apiVersion": "helmrelease.dev/v1alpha1", "kind": "HelmRelease",
-        "metadata": { "name": "unicorn", "namespace": "apps", "uid": "uid", "resourceVersion": "5" }, "spec": { "releaseVersion": "1.0.0" },
+        "metadata": { "name": "unicorn", "namespace": "apps", "uid": "uid", "resourceVersion": "5" },
+        "spec": { "releaseVersion": "1.0.0" },
     }))
     .unwrap()
 }

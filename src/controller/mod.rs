@@ -29,6 +29,7 @@ mod pass;
 mod payloads;
 mod prepare;
 mod program;
+mod rights;
 mod run;
 mod shutdown;
 mod sight;
@@ -197,8 +198,8 @@ impl Context {
     /// object may learn, and at each read anew.
     ///
     /// Not for the records of releases: they are the operator's own storage, by which it knows whose a release is, and
-    /// what it tells of them are labels. Nor for views: a watch is shared by all releases, and those of values tell
-    /// only that something has changed, upon which it is read.
+    /// what it tells of those of others are labels ([`adoption::record_of_others`] reads more). Nor for views: a watch
+    /// is shared by all releases, and those of values tell only that something has changed, upon which it is read.
     fn reads_for(&self, identity: &Identity) -> Result<Requests, ClusterError> {
         match self.settings.tenancy {
             Tenancy::Trusted => Ok(self.requests.clone()),
@@ -237,9 +238,13 @@ impl Context {
             let context = Arc::clone(self);
             let key = key.clone();
             self.tasks.spawn(async move {
-                let learnt = context.values.learn(&context.requests, &reference).await;
+                let learnt = guarded(context.values.learn(&context.requests, &reference)).await;
                 context.learning.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference);
-                if let Err(error) = learnt {
+                let error = match learnt {
+                    Ok(learnt) => learnt.err().map(|error| error.to_string()),
+                    Err(defect) => Some(defect.to_string()),
+                };
+                if let Some(error) = error {
                     tracing::warn!(object = %key, %error, name = %reference.name, "an object with values cannot be looked at");
                 }
                 context.wake(&key);
@@ -370,9 +375,12 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::release::Payload;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::core::PartialObjectMeta;
     use mock::Repository;
+
+    use super::*;
+    use crate::{api::ValuesKind, cluster::Change, release::Payload};
 
     #[tokio::test]
     async fn a_release_is_forgotten_with_the_last_object_that_names_it() {
@@ -391,5 +399,22 @@ mod tests {
         context.names(&key, &release);
         context.bury(&key);
         assert!(context.payloads.get(&release, None).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_defect_while_an_object_with_values_is_looked_at_does_not_keep_it_from_being_looked_at_again() {
+        let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
+        let (key, kind) = (ObjectKey::new("apps", "unicorn"), ValuesKind::ConfigMap);
+        let complete = Change::<PartialObjectMeta<ConfigMap>>::Complete { at: Timestamp::UNIX_EPOCH, version: 9 };
+        for change in [Change::Begin, complete] {
+            context.values.fold(kind, 0, &change);
+        }
+        // The watch went past it before.
+        context.values.refer(&key, vec![Ref { kind, namespace: "apps".into(), name: "settings".into() }]);
+        context.learn(&key);
+        context.tasks.close();
+        context.tasks.wait().await;
+        assert_eq!(context.values.unlearned(&key).len(), 1);
+        assert!(context.learning.lock().unwrap().is_empty());
     }
 }

@@ -6,13 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, NoHelm, OWN_RIGHTS, aftermath, board::Halt, definitions, hooks, inputs::Prepared, order};
+use super::{
+    Context, Defect, NoHelm, OWN_RIGHTS, aftermath, board::Halt, definitions, guarded, hooks, inputs::Prepared, order,
+};
 use crate::{
     api::OperationKind,
     helm::{self, Invocation, Stop},
@@ -80,9 +81,9 @@ impl Halt for Brake {
 /// Runs an attempt and puts its outcome on the board.
 pub(super) async fn operate(context: Arc<Context>, mut attempt: Attempt) {
     // A seat that is not given back is a release that nobody looks after until the operator starts anew.
-    let outcome = match AssertUnwindSafe(run(&context, &mut attempt)).catch_unwind().await {
+    let outcome = match guarded(run(&context, &mut attempt)).await {
         Ok(outcome) => outcome,
-        Err(_) => broken_off(&context, &attempt).await,
+        Err(Defect) => broken_off(&context, &attempt).await,
     };
     let kind = attempt.operation.kind.as_str();
     let result = match &outcome.ended {
@@ -110,8 +111,8 @@ pub(super) async fn operate(context: Arc<Context>, mut attempt: Attempt) {
     context.board.end(&attempt.key, outcome);
 }
 
-/// What there is after a defect of ours has ended a run; helm has ended with it. What the task panicked with stays out of
-/// status, for it may quote values.
+/// What there is after a defect of ours has ended a run; helm has ended with it. What the task panicked with stays out
+/// of status, for it may quote values.
 async fn broken_off(context: &Context, attempt: &Attempt) -> Outcome {
     tracing::error!(
         object = %attempt.key,
@@ -119,8 +120,7 @@ async fn broken_off(context: &Context, attempt: &Attempt) -> Outcome {
         "the operator itself failed in the middle of a run; its standard error output names the place"
     );
     let release = attempt.policy.key();
-    let read = context.read_records_again(&release);
-    let records = AssertUnwindSafe(read).catch_unwind().await.ok().and_then(Result::ok);
+    let records = guarded(context.read_records_again(&release)).await.ok().and_then(Result::ok);
     let message = "a defect of the operator ended the run; its log names the place".into();
     let ended = Ended::Failed(Failure { class: FailureClass::Internal, message });
     Outcome { ended, records, ..nothing(attempt) }

@@ -52,7 +52,7 @@ pub(super) async fn ready(
     let mut chart = None;
     let (command, wait_for_hooks) = match operation.kind {
         OperationKind::Install | OperationKind::Upgrade => {
-            let prepared = prepared(context, attempt).await?;
+            let prepared = prepared(context, attempt, records).await?;
             chart = Some(prepared.chart.clone());
             (deploying(attempt, &prepared, records), prepared.chart.facts.hooks)
         }
@@ -127,14 +127,34 @@ async fn has_hooks(record: &RecordData) -> Option<bool> {
 }
 
 /// What helm is to deploy, if it still is what the operation was planned for.
-async fn prepared(context: &Context, attempt: &Attempt) -> Result<Arc<Prepared>, Failure> {
+async fn prepared(context: &Context, attempt: &Attempt, records: &Records) -> Result<Arc<Prepared>, Failure> {
     let changed = |message: String| Failure { class: FailureClass::InputsChanged, message: message.into() };
     let Attempt { key, operation, desired, .. } = attempt;
     let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
-    let prepared = prepare::at_hand(context, key, desired, attempt.prepared.clone(), operation.digest.as_ref()).await;
-    let prepared = prepared.map_err(|problem| changed(problem.message.into()))?;
-    if operation.digest.as_ref() != Some(&prepared.inputs.digest) {
-        context.inputs.outdate(key);
+    let digest =
+        operation.digest.as_ref().ok_or_else(|| changed("nothing is known of what is to be deployed".into()))?;
+    // A good release lacks nothing where its own inputs are not to be had for the moment, or are others by now.
+    let is_good =
+        records.deployed().is_some_and(|record| record.is_verified() && record.digest.as_ref() == Some(digest));
+    let now = context.clock.now();
+    let prepared = match prepare::at_hand(context, key, desired, attempt.prepared.clone()).await {
+        Ok(prepared) => prepared,
+        Err(problem) => {
+            let message = problem.message.to_string();
+            if is_good && problem.transient {
+                context.inputs.look_again(key, digest, now);
+            } else {
+                context.inputs.fail(key, digest, problem, now);
+            }
+            return Err(changed(message));
+        }
+    };
+    if *digest != prepared.inputs.digest {
+        if is_good {
+            context.inputs.look_again(key, digest, now);
+        } else {
+            context.inputs.outdate(key, digest);
+        }
         return Err(changed("chart or values changed before helm started".into()));
     }
     Ok(prepared)

@@ -14,6 +14,7 @@ use crate::{
     api::HelmRelease,
     cluster::ClusterError,
     plan::{Plan, Wake, check, plan},
+    release::release_key,
     status::render,
 };
 
@@ -43,6 +44,9 @@ async fn step(object: &Arc<HelmRelease>, context: &Arc<Context>) -> Result<(Foll
     context.beat(now);
     // The scheduler may hand over an older one than the store has by now.
     let object = context.main.get(&key).unwrap_or_else(|| Arc::clone(object));
+    if let Ok(release) = release_key(&object) {
+        context.names(&key, &release);
+    }
     let gathered = gather(context, &object, now);
     context.learn(&key);
     let Gathered::Snapshot(snapshot, desired) = gathered else {

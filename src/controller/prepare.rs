@@ -18,7 +18,9 @@ use super::{
     definitions::{self, UnusableError},
     floor::{Floor, Known},
     inputs::Prepared,
+    offload::offload,
     operate::identity,
+    rights::NOT_IMPERSONATED,
 };
 use crate::{
     api::{CrdsPolicy, ValuesKind},
@@ -33,9 +35,6 @@ use crate::{
 
 /// Most bytes of values from one key: a ConfigMap or Secret holds no more than that.
 const VALUES_BYTES_MAX: usize = 1 << 20;
-
-/// How the API server says that it is the operator that lacks a right.
-const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 
 /// How long in strict tenancy what was read may be handed to helm without reading it again: longer than most runs wait
 /// for a slot, and about as long as it takes to see that taking a right away had its effect.
@@ -116,9 +115,11 @@ impl PrepareError {
             }
             Self::BadCredentials { .. } => (InputsProblemKind::Chart, false),
             Self::Older { .. } => (InputsProblemKind::Older, false),
-            Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Library(_) | Self::Definitions(UnusableError::Refused { .. }) => (InputsProblemKind::Refused, false),
-            Self::Forbidden { .. } | Self::NotImpersonated { .. } => (InputsProblemKind::Forbidden, false),
+            Self::Forbidden { .. } | Self::NotImpersonated { .. } | Self::Record(ClusterError::Forbidden(_)) => {
+                (InputsProblemKind::Forbidden, false)
+            }
+            Self::Record(source) => (InputsProblemKind::Chart, source.is_transient()),
             Self::Unreadable { source, .. } => (InputsProblemKind::Values, source.is_transient()),
             Self::NoObject { .. } | Self::NoKey { .. } | Self::BadValues { .. } | Self::Unwritable => {
                 (InputsProblemKind::Values, false)
@@ -140,7 +141,7 @@ pub(super) async fn prepare(
     let sources = Sourced::new(context, key, desired).map_err(|error| error.problem())?;
     let values = values(&sources, desired).await.map_err(|error| error.problem())?;
     let chart = chart(context, &sources, desired, anew).await.map_err(|error| error.problem())?;
-    not_older(context, desired, &chart, known).await.map_err(|error| error.problem())?;
+    not_older(context, key, desired, &chart, known).await.map_err(|error| error.problem())?;
     let values = serde_json::to_vec(&Value::Object(values)).map_err(|_| PrepareError::Unwritable.problem())?;
     let hex = chart.digest.hex();
     let mut parts = vec![
@@ -176,19 +177,12 @@ pub(super) async fn at_hand(
     key: &ObjectKey,
     desired: &Desired,
     kept: Option<Arc<Prepared>>,
-    digest: Option<&ReleaseDigest>,
 ) -> Result<Arc<Prepared>, InputsProblem> {
     let now = context.clock.now();
     if let Some(kept) = kept.filter(|kept| counts(context.settings.tenancy, kept.read_at, now)) {
         return Ok(kept);
     }
-    let found = prepare(context, key, desired, None, ("", false)).await;
-    if let Err(problem) = &found {
-        // It is a look-up like any other, with its own delays and its own sentence. The digest goes on being remembered,
-        // and nothing is tried with it until it can be had again.
-        context.inputs.fail(key, digest, problem.clone(), now);
-    }
-    found.map(Arc::new)
+    prepare(context, key, desired, None, ("", false)).await.map(Arc::new)
 }
 
 fn counts(tenancy: Tenancy, read_at: Timestamp, now: Timestamp) -> bool {
@@ -241,12 +235,13 @@ impl<'a> Sourced<'a> {
 
 async fn not_older(
     context: &Context,
+    key: &ObjectKey,
     desired: &Desired,
     found: &StoredChart,
     known: Option<Known<'_>>,
 ) -> Result<(), PrepareError> {
     let Some(known) = known.filter(|_| desired.version.is_moving()) else { return Ok(()) };
-    let floor = Floor::of(context, &desired.policy, known).await.map_err(PrepareError::Record)?;
+    let floor = Floor::of(context, (key, desired), known).await.map_err(PrepareError::Record)?;
     let Some(deployed) = floor.and_then(|floor| floor.stops(&desired.version, found.name.as_str(), &found.version))
     else {
         return Ok(());
@@ -270,7 +265,7 @@ async fn values(sources: &Sourced<'_>, desired: &Desired) -> Result<Map<String, 
                 let text = text.trim_end_matches('\n');
                 set_path(&mut merged, path, text).map_err(|error| bad(format!("cannot be put: {error}")))?;
             }
-            None => merge(&mut merged, parse(&text).map_err(bad)?),
+            None => merge(&mut merged, offload(move || parse(&text)).await.map_err(bad)?),
         }
     }
     merge(&mut merged, desired.values.clone());

@@ -1,7 +1,8 @@
 //! Records that helm cannot work with: found out, remembered, and named.
 //!
-//! helm passes by a record that it cannot read, and by a Secret that is none by its labels. It then misses what it was to
-//! go back to, or wants a number that is taken, and says neither why nor where. Planned anew, that would go on for ever.
+//! helm passes by a record that it cannot read, and by a Secret that is none by its labels. It then misses what it was
+//! to go back to, or wants a number that is taken, and says neither why nor where. Planned anew, that would go on for
+//! ever.
 
 use super::{Context, aftermath::payload};
 use crate::{

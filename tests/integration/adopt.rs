@@ -207,7 +207,8 @@ fn release_is_not_taken_with_the_rights_of_the_operator(s: &Scenario<'_>) {
     };
     s.declare("theirs", &spec("theirs"));
     let message = s.refused("theirs", "Refused");
-    assert!(message.contains("forbidden"), "{message}");
+    let remedy = format!("; let service account weak get Secrets in namespace {}", s.namespace);
+    assert!(message.contains("forbidden") && message.contains(&remedy), "{message}");
     assert_eq!(label(s, "theirs", "owner"), "");
     // What it takes to run helm is enough.
     s.grant("admin", "weak");

@@ -16,6 +16,7 @@ tests![
     what_was_left_behind_stays_where_the_next_version_has_it,
     what_was_left_behind_stays_where_a_later_version_has_it_by_another_version_of_its_kind,
     what_was_left_behind_before_a_rollback_is_deleted_once_another_version_is_good,
+    what_was_deleted_is_named_where_the_rest_could_not_be_at_first,
 ];
 
 /// The web chart with two more objects, of which one is to be kept whatever happens.
@@ -168,4 +169,36 @@ fn what_was_left_behind_before_a_rollback_is_deleted_once_another_version_is_goo
     assert!(note.contains("extra"), "{note}");
     assert!(s.object("/api/v1", "configmaps", "extra").is_none());
     stays(s, &operator, "a");
+}
+
+fn what_was_deleted_is_named_where_the_rest_could_not_be_at_first(s: &Scenario<'_>) {
+    let _operator = s.operate();
+    let more = ["one", "two"]
+        .map(|name| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: extra-{name}}}\n"))
+        .join("---\n");
+    s.repository.publish(&chart("1.5.0").file("templates/more.yaml", more));
+    s.declare("a", &kept_where_it_fails("1.0.0", &json!({})));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.declare("a", &kept_where_it_fails("1.5.0", &json!({ "replicas": -1 })));
+    s.refused("a", "UpgradeFailed");
+    let is_it = |info: &RequestInfo| {
+        let own = !info.user_agent.starts_with("Helm/");
+        own && info.verb == Verb::Delete && info.name.as_deref() == Some("extra-two")
+    };
+    let refused = s.proxy.rule(Rule::new(is_it, Action::status(503)).times(1));
+    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
+    s.deployed("a", 3);
+    looked_at(s);
+    assert_eq!(refused.hits(), 1);
+    for name in ["extra-one", "extra-two"] {
+        s.eventually(&format!("an event names {name}"), || {
+            let events = s.list("/apis/events.k8s.io/v1", "events");
+            let named = |event: &&Value| {
+                event["reason"] == "LeftOversDeleted" && event["note"].as_str().is_some_and(|note| note.contains(name))
+            };
+            events.iter().find(named).map(|_| ())
+        });
+        assert!(s.object("/api/v1", "configmaps", name).is_none());
+    }
 }

@@ -22,6 +22,7 @@ tests![
     dependency_of_another_namespace_is_told_nothing_of,
     record_that_names_objects_of_others_tells_nothing_of_them,
     name_in_a_foreign_namespace_is_not_kept_by_who_was_first,
+    range_tells_no_version_of_a_release_that_the_account_may_not_read,
 ];
 
 /// What no tenant may learn.
@@ -338,4 +339,31 @@ fn name_in_a_foreign_namespace_is_not_kept_by_who_was_first(s: &Scenario<'_>) {
     squatter.delete("first");
     squatter.gone("first");
     assert_eq!(s.story("a"), "1 deployed");
+}
+
+fn range_tells_no_version_of_a_release_that_the_account_may_not_read(s: &Scenario<'_>) {
+    let other = Scenario::new(s.land, format!("{}-other", s.namespace)).unwrap();
+    let mut settings = s.strict();
+    settings.namespaces.push(other.namespace.clone());
+    let operator = s.operate_with(&settings);
+    other.helm(&["install", "theirs", &s.archive(&chart("3.2.1"))]);
+    s.account("deployer");
+    s.bind("deployer", "edits", "ClusterRole", "edit");
+    let names = json!({ "releaseName": "theirs", "targetNamespace": other.namespace, "adopt": "Release" });
+    let mut spec = web("*", json!({ "serviceAccountName": "deployer" }));
+    spec.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+    s.declare("a", &spec);
+    let message = s.refused("a", "Refused");
+    let remedy = format!("let service account deployer get Secrets in namespace {}", other.namespace);
+    assert!(message.contains(&remedy), "{message}");
+    s.touch(&operator, "a");
+    let told = serde_json::to_string(&s.until("a", "there", |_| true).status).unwrap();
+    assert!(!told.contains("3.2.1") && !operator.log().contains("3.2.1"), "{told}");
+    assert_eq!(other.story("theirs"), "1 deployed");
+    // With the right it is told, so it is the account that decides.
+    let rule = json!([{ "apiGroups": [""], "verbs": ["get"], "resources": ["secrets"] }]);
+    s.permit_in(&other.namespace, "deployer", "reads", &rule);
+    s.annotate("a", "helmrelease.dev/reconcile");
+    let message = s.refused("a", "ChartUnavailable");
+    assert!(message.contains("3.2.1 is deployed"), "{message}");
 }

@@ -1,9 +1,11 @@
 //! Changes of what is declared.
 
+use helm_release_operator::api::HelmRelease;
 use serde_json::{Value, json};
 
 use crate::scenario::{Scenario, chart, web};
 use crate::stage::Operator;
+use crate::stage::status::condition;
 use crate::tests;
 
 tests![
@@ -20,6 +22,7 @@ tests![
     newer_spec_ends_a_run_only_after_the_hook_that_runs,
     suspension_and_deletion_let_a_hook_come_to_its_end,
     history_is_bounded,
+    correction_whose_version_left_the_repository_leaves_a_good_range_ready,
 ];
 
 fn colours_follow_each_other(s: &Scenario<'_>) {
@@ -93,7 +96,7 @@ fn suspended_release_is_left_alone_until_resumed(s: &Scenario<'_>) {
     s.deployed("a", 1);
     s.declare("a", &web("1.1.0", json!({ "suspend": true })));
     let suspended = s.until("a", "Suspended is said", |object| {
-        let ready = crate::stage::status::condition(object, "Ready");
+        let ready = condition(object, "Ready");
         ready.is_some_and(|ready| ready.reason == "Suspended" && ready.status == "Unknown")
     });
     assert_eq!(suspended.status.unwrap().observed_generation, suspended.metadata.generation.unwrap());
@@ -242,4 +245,36 @@ fn field_of_another_manager_is_named_and_taken_when_asked(s: &Scenario<'_>) {
     s.declare("a", &spec("two", true));
     s.ready("a");
     assert_eq!(s.config("a", "message"), "two");
+}
+
+fn correction_whose_version_left_the_repository_leaves_a_good_range_ready(s: &Scenario<'_>) {
+    let operator = s.operate();
+    s.repository.publish(&chart("1.2.0"));
+    s.declare("a", &web("1.x", json!({ "driftDetection": { "mode": "Correct" } })));
+    s.deployed("a", 1);
+    s.marked("a", 1);
+    s.eventually("compared", || (operator.metric("drift_comparisons_total", "") >= 1.0).then_some(()));
+    s.repository.remove("web", "1.2.0");
+    // The operator hears of it, and is content with what it has.
+    s.annotate("a", "helmrelease.dev/reconcile");
+    let passed_over = |object: &HelmRelease| {
+        let chart = condition(object, "ChartReady").filter(|chart| chart.status == "True");
+        chart.is_some_and(|chart| chart.message.contains("does not go down by itself"))
+    };
+    s.until("a", "what the repository has is said", passed_over);
+    s.patch("v1", "ConfigMap", "a", &json!({ "data": { "message": "evil" } }));
+    let not_made = || operator.metric("operations_total", "result=\"not_started\"");
+    s.eventually("the correction finds another chart, and does so again", || (not_made() >= 2.0).then_some(()));
+    s.touch(&operator, "a");
+    let object = s.until("a", "what the repository has is said", passed_over);
+    assert_eq!(condition(&object, "Ready").map(|ready| &*ready.status), Some("True"));
+    assert!(!operator.log().contains("ChartUnavailable"), "a chart that is not needed is not missing");
+    let drifted = condition(&object, "Drifted").map(|drifted| drifted.message.clone()).unwrap_or_default();
+    assert!(drifted.contains("chart or values changed before helm started"), "{drifted}");
+    assert_eq!(s.story("a"), "1 deployed");
+    // With the version it is put back.
+    s.repository.publish(&chart("1.2.0"));
+    s.annotate("a", "helmrelease.dev/reconcile");
+    s.deployed("a", 2);
+    assert_eq!(s.config("a", "message"), "hello");
 }

@@ -9,7 +9,7 @@ use crate::{
         mock::{self, Repository},
     },
     plan::Priority,
-    release::{Cause, Flight, InputsProblemKind, InputsView},
+    release::{Cause, Flight, InputsProblemKind, InputsView, LABEL_DIGEST, LABEL_VERIFIED},
     types::ReleaseDigest,
 };
 
@@ -92,4 +92,30 @@ async fn inputs_that_cannot_be_had_again_count_as_looked_up_and_not_found() {
     let InputsView::Failed { problem, tries: 1, .. } = look() else { panic!("{:?}", look()) };
     assert_eq!((problem.kind, problem.transient), (InputsProblemKind::Chart, true));
     assert!(problem.message.contains("connection refused"), "{}", problem.message);
+}
+
+#[tokio::test]
+async fn inputs_of_a_good_release_stay_known_while_the_repository_is_away() {
+    let inputs = mock::inputs("blue");
+    let labels = serde_json::json!({ "owner": "helm", "name": "unicorn", "version": "1", "status": "deployed",
+        LABEL_DIGEST: inputs.digest.as_str(), LABEL_VERIFIED: "1" });
+    let (context, _) = mock::context(Repository { breaks: false }, move |asked| {
+        assert!(asked.path.ends_with("/secrets"), "{asked:?}");
+        let meta = serde_json::json!({ "name": "sh.helm.release.v1.unicorn.v1", "namespace": "apps",
+            "resourceVersion": "8", "labels": labels });
+        let list = serde_json::json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+            "items": [{ "metadata": meta }], "metadata": { "resourceVersion": "9" } });
+        (200, list.to_string())
+    });
+    let key = ObjectKey::new("apps", "unicorn");
+    let schedule = Schedule { interval: None, since: Timestamp::UNIX_EPOCH };
+    let look = || context.inputs.look(&key, "sources", Some(&inputs), schedule);
+    assert!(matches!(look(), InputsView::Known { look_again: None, .. }));
+    let mut correction = attempt(&context, &inputs.digest);
+    correction.operation =
+        Operation { kind: OperationKind::Upgrade, revision: 2, cause: Cause::Drift, ..correction.operation };
+    let outcome = played(&context, correction).await;
+    let Ended::NotStarted(failure) = &outcome.ended else { panic!("{outcome:?}") };
+    assert!(failure.message.contains("connection refused"), "{}", failure.message);
+    assert!(matches!(look(), InputsView::Known { look_again: Some(_), .. }), "{:?}", look());
 }

@@ -18,19 +18,30 @@ impl Scenario<'_> {
     /// Gives an account of the namespace rights in the namespace, under a name by which they can be taken away.
     #[track_caller]
     pub(super) fn permit(&self, account: &str, name: &str, rules: &Value) {
+        self.permit_in(&self.namespace, account, name, rules);
+    }
+
+    /// The same in a namespace of somebody else.
+    #[track_caller]
+    pub(super) fn permit_in(&self, namespace: &str, account: &str, name: &str, rules: &Value) {
         let role = json!({ "apiVersion": RBAC, "kind": "Role", "metadata": { "name": name }, "rules": rules });
-        self.land.cluster.apply_value(Some(&self.namespace), &role).unwrap();
-        self.bind(account, name, "Role", name);
+        self.land.cluster.apply_value(Some(namespace), &role).unwrap();
+        self.bind_in(namespace, account, name, ("Role", name));
     }
 
     #[track_caller]
     pub(super) fn bind(&self, account: &str, name: &str, kind: &str, role: &str) {
+        self.bind_in(&self.namespace, account, name, (kind, role));
+    }
+
+    #[track_caller]
+    fn bind_in(&self, namespace: &str, account: &str, name: &str, (kind, role): (&str, &str)) {
         let binding = json!({
             "apiVersion": RBAC, "kind": "RoleBinding", "metadata": { "name": name },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role },
             "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": self.namespace }],
         });
-        self.land.cluster.apply_value(Some(&self.namespace), &binding).unwrap();
+        self.land.cluster.apply_value(Some(namespace), &binding).unwrap();
     }
 
     /// An account that can keep the release `a`, and may get no Secret but the records of that.
