@@ -72,7 +72,8 @@ impl From<kube::Error> for ClusterError {
                     404 | 410 => Self::NotFound(message),
                     409 => Self::Conflict(message),
                     401 | 403 => Self::Forbidden(message),
-                    429 | 500.. => Self::Unavailable(message),
+                    // Without a code it is the word of something on the way to the API server.
+                    0 | 429 | 500.. => Self::Unavailable(message),
                     _ => Self::Refused(message),
                 }
             }
@@ -84,6 +85,9 @@ impl From<kube::Error> for ClusterError {
         }
     }
 }
+
+/// How the API server says that it is the operator that lacks a right, and not whom it acts for.
+pub const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 
 /// An error and what it comes from: hyper says the cause only in its sources.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -115,6 +119,7 @@ mod tests {
     #[test]
     fn error_reason_follows_the_code_of_the_answer() {
         for (code, reason) in [
+            (0, "Unavailable"),
             (400, "Refused"),
             (403, "Forbidden"),
             (404, "NotFound"),

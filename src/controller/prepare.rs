@@ -20,11 +20,10 @@ use super::{
     inputs::Prepared,
     offload::offload,
     operate::identity,
-    rights::NOT_IMPERSONATED,
 };
 use crate::{
     api::{CrdsPolicy, ValuesKind},
-    cluster::{ClusterError, Ref, Requests, ValuesData},
+    cluster::{ClusterError, NOT_IMPERSONATED, Ref, Requests, ValuesData},
     release::{
         Cause, ChartContent, Desired, Identity, Inputs, InputsProblem, InputsProblemKind, Tenancy, ValuesSource, merge,
         set_path,

@@ -1,9 +1,10 @@
 //! Which right is missing: who needs it, and on what. The API server says only what it forbids.
 
-use crate::{cluster::ClusterError, release::Identity, types::ReleaseKey};
-
-/// How the API server says that it is the operator that lacks a right.
-pub(super) const NOT_IMPERSONATED: &str = "cannot impersonate resource";
+use crate::{
+    cluster::{ClusterError, NOT_IMPERSONATED},
+    release::Identity,
+    types::ReleaseKey,
+};
 
 /// A read of a release's records, made as `reader`, failed. Where a right is missing, the error says which.
 pub(super) fn to_read_records(error: ClusterError, reader: &Identity, release: &ReleaseKey) -> ClusterError {

@@ -16,7 +16,7 @@ pub(super) fn found(finding: &Finding) -> String {
     let more = usize::try_from(finding.count).unwrap_or(usize::MAX).saturating_sub(said.len());
     let mut text = said.join("; ");
     if more > 0 {
-        text = format!("{text}; and {more} more objects");
+        text = format!("{text}; and {more} more {}", if more == 1 { "object" } else { "objects" });
     }
     match &finding.unseen {
         Some(unseen) if text.is_empty() => unseen.to_string(),
