@@ -89,6 +89,9 @@ impl From<kube::Error> for ClusterError {
 /// How the API server says that it is the operator that lacks a right, and not whom it acts for.
 pub const NOT_IMPERSONATED: &str = "cannot impersonate resource";
 
+/// How the API server begins to say that it does not know who asks.
+pub const UNAUTHENTICATED: &str = "Unauthorized";
+
 /// An error and what it comes from: hyper says the cause only in its sources.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -34,7 +34,7 @@ pub use definitions::{
 };
 pub use discovery::{Discovery, Resolved};
 pub use drift::{Asked, ComparedObject, Refusal, compare};
-pub use error::{ClusterError, NOT_IMPERSONATED};
+pub use error::{ClusterError, NOT_IMPERSONATED, UNAUTHENTICATED};
 pub use events::{EVENTS_MAX, Event, EventKind, Events};
 pub use lease::{Election, Leadership, LeaseSettings, Lost, RUN_UNTIL, START_UNTIL, Standing};
 pub use live::{LiveIndex, LivePrint, MemberLook, PodsAsked, Print};

@@ -10,7 +10,7 @@ use super::{
     gather, guarded, leftovers,
     offload::offload,
     operate::{Attempt, Brake, identity, operate},
-    prepare,
+    prepare, rights,
     sight::Sight,
 };
 use crate::{
@@ -182,7 +182,6 @@ fn inspect(
             Ok(Err(error)) => unread(error.to_string(), error.is_transient()),
             Err(defect) => unread(defect.to_string(), true),
         }
-        // The object may be gone by now, and what was remembered of its release with it.
         context.forget_unclaimed(&release);
         context.wake(&key);
     });
@@ -279,15 +278,15 @@ async fn may_unlock(
     if own || context.settings.tenancy == Tenancy::Trusted {
         return Ok(true);
     }
-    let as_release = context.requests_as(&identity(key, service_account, context))?;
+    let writer = identity(key, service_account, context);
     let release = policy.key();
-    match as_release.try_writing_record(&release, revision).await {
+    match context.requests_as(&writer)?.try_writing_record(&release, revision).await {
         Ok(()) => Ok(true),
         Err(error @ ClusterError::Forbidden(_)) => {
+            let remedy = rights::remedy(&error.to_string(), &writer, "get and update", &release);
             let why = format!(
-                "the lock of another helm process on revision {revision} stays, for the service account may not take \
-                 it away: {error}; let it get and update Secrets in namespace {}",
-                release.namespace
+                "the lock of another helm process on revision {revision} stays, for it may not be taken away: {error}; \
+                 {remedy}"
             );
             context.payloads.refuse(&release, (revision, version), &why, context.clock.now());
             context.wake(key);

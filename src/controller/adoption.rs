@@ -79,7 +79,6 @@ pub(super) fn compare(
                 context.payloads.fail(&release, revision, (&error, error.is_transient()), context.clock.now());
             }
         }
-        // The object may be gone by now, and what was remembered of its release with it.
         context.forget_unclaimed(&release);
         context.wake(&key);
     });
@@ -95,7 +94,7 @@ async fn look(
     revision: u32,
 ) -> Result<Option<(Payload, u64)>, CompareError> {
     let release = desired.policy.key();
-    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key)).await;
+    let prepared = prepare::at_hand(context, key, desired, context.inputs.prepared(key), None).await;
     let prepared = prepared.map_err(|problem| {
         context.inputs.fail(key, digest, problem.clone(), context.clock.now());
         CompareError::Inputs(problem)

@@ -174,22 +174,24 @@ impl InputsIndex {
     /// Something else was found than the known inputs of `digest`, where they were needed; newer ones are left as they
     /// are. It is looked up anew: to forget it would bring back what status remembers, which is the same.
     pub fn outdate(&self, key: &ObjectKey, digest: &ReleaseDigest) {
-        self.amend(key, digest, |_| State::Outdated);
+        self.amend(key, digest, |state| *state = State::Outdated);
     }
 
-    /// The same where the inputs of `digest` are deployed and good: they go on being known, and are looked up beside a
-    /// release that goes on as it is. Also where they could not be had for the moment.
+    /// The inputs of `digest` stay known and are due for a look-up now: they are deployed and good, whatever was found
+    /// or not found in their place.
     pub fn look_again(&self, key: &ObjectKey, digest: &ReleaseDigest, now: Timestamp) {
-        self.amend(key, digest, |inputs| State::Known { inputs, look_again: Some(now), passed_over: None });
+        self.amend(key, digest, |state| {
+            if let State::Known { look_again, .. } = state {
+                *look_again = Some(now);
+            }
+        });
     }
 
-    fn amend(&self, key: &ObjectKey, digest: &ReleaseDigest, amended: impl FnOnce(Inputs) -> State) {
+    fn amend(&self, key: &ObjectKey, digest: &ReleaseDigest, amend: impl FnOnce(&mut State)) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else { return };
-        if let State::Known { inputs, .. } = &entry.state
-            && inputs.digest == *digest
-        {
-            entry.state = amended(inputs.clone());
+        if matches!(&entry.state, State::Known { inputs, .. } if inputs.digest == *digest) {
+            amend(&mut entry.state);
             entry.prepared = None;
         }
     }

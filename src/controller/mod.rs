@@ -239,14 +239,20 @@ impl Context {
             let key = key.clone();
             self.tasks.spawn(async move {
                 let learnt = guarded(context.values.learn(&context.requests, &reference)).await;
-                context.learning.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference);
-                let error = match learnt {
-                    Ok(learnt) => learnt.err().map(|error| error.to_string()),
-                    Err(defect) => Some(defect.to_string()),
+                let failed = match learnt {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => {
+                        Some((error.to_string(), if error.is_transient() { RETRY_FIRST } else { RETRY_MAX }))
+                    }
+                    Err(defect) => Some((defect.to_string(), RETRY_MAX)),
                 };
-                if let Some(error) = error {
-                    tracing::warn!(object = %key, %error, name = %reference.name, "an object with values cannot be looked at");
+                if let Some((error, pause)) = failed {
+                    let name = &reference.name;
+                    tracing::warn!(object = %key, %error, %name, "an object with values cannot be looked at");
+                    // The pass that follows looks again.
+                    tokio::time::sleep(pause).await;
                 }
+                context.learning.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference);
                 context.wake(&key);
             });
         }
@@ -351,6 +357,8 @@ impl Context {
         }
     }
 
+    /// Lets go of what is remembered of a release that no object names any more. Also at the end of a task that has
+    /// looked at it: its object may be gone by then, and what was remembered with it.
     fn forget_unclaimed(&self, release: &ReleaseKey) {
         if !self.main.claimants(release).is_empty() {
             return;

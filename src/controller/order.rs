@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Context, inputs::Prepared, offload::decoded, operate::Attempt, prepare, spoilt, verdicts};
+use super::{Context, floor::Known, inputs::Prepared, offload::decoded, operate::Attempt, prepare, spoilt, verdicts};
 use crate::{
     api::OperationKind,
     cluster::RecordData,
@@ -133,15 +133,17 @@ async fn prepared(context: &Context, attempt: &Attempt, records: &Records) -> Re
     let desired = desired.as_ref().ok_or_else(|| changed("the spec is not valid any more".into()))?;
     let digest =
         operation.digest.as_ref().ok_or_else(|| changed("nothing is known of what is to be deployed".into()))?;
-    // A good release lacks nothing where its own inputs are not to be had for the moment, or are others by now.
+    // A good release lacks nothing where its own inputs are not to be had any more, or are others by now.
     let is_good =
         records.deployed().is_some_and(|record| record.is_verified() && record.digest.as_ref() == Some(digest));
     let now = context.clock.now();
-    let prepared = match prepare::at_hand(context, key, desired, attempt.prepared.clone()).await {
+    let owner = OwnerId::of(key);
+    let known = is_good.then_some(Known { deployed: None, records, owner: &owner });
+    let prepared = match prepare::at_hand(context, key, desired, attempt.prepared.clone(), known).await {
         Ok(prepared) => prepared,
         Err(problem) => {
             let message = problem.message.to_string();
-            if is_good && problem.transient {
+            if is_good {
                 context.inputs.look_again(key, digest, now);
             } else {
                 context.inputs.fail(key, digest, problem, now);

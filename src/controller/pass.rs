@@ -60,7 +60,7 @@ async fn step(object: &Arc<HelmRelease>, context: &Arc<Context>) -> Result<(Foll
     let followed = act::act(context, &key, &object, &snapshot, desired, &plan).await?;
     let look_at_pods = context.judge(&key, &snapshot, &plan);
     context.passed(&key);
-    tracing::debug!(object = %key, "a pass was made");
+    tracing::debug!(object = %key, action = ?plan.action, "a pass was made");
     Ok((followed, due(&plan, now).into_iter().chain(look_at_pods).min()))
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::{CrdsPolicy, ValuesKind},
-    cluster::{ClusterError, NOT_IMPERSONATED, Ref, Requests, ValuesData},
+    cluster::{ClusterError, NOT_IMPERSONATED, Ref, Requests, UNAUTHENTICATED, ValuesData},
     release::{
         Cause, ChartContent, Desired, Identity, Inputs, InputsProblem, InputsProblemKind, Tenancy, ValuesSource, merge,
         set_path,
@@ -176,12 +176,13 @@ pub(super) async fn at_hand(
     key: &ObjectKey,
     desired: &Desired,
     kept: Option<Arc<Prepared>>,
+    known: Option<Known<'_>>,
 ) -> Result<Arc<Prepared>, InputsProblem> {
     let now = context.clock.now();
     if let Some(kept) = kept.filter(|kept| counts(context.settings.tenancy, kept.read_at, now)) {
         return Ok(kept);
     }
-    prepare(context, key, desired, None, ("", false)).await.map(Arc::new)
+    prepare(context, key, desired, known, ("", false)).await.map(Arc::new)
 }
 
 fn counts(tenancy: Tenancy, read_at: Timestamp, now: Timestamp) -> bool {
@@ -221,12 +222,14 @@ impl<'a> Sourced<'a> {
             (ClusterError::Forbidden(why), Some(account)) if why.contains(NOT_IMPERSONATED) => {
                 PrepareError::NotImpersonated { account, why }
             }
-            (ClusterError::Forbidden(_), Some(account)) => PrepareError::Forbidden {
-                account,
-                kind: kind.as_str(),
-                name: name.into(),
-                namespace: self.key.namespace.clone(),
-            },
+            (ClusterError::Forbidden(why), Some(account)) if !why.contains(UNAUTHENTICATED) => {
+                PrepareError::Forbidden {
+                    account,
+                    kind: kind.as_str(),
+                    name: name.into(),
+                    namespace: self.key.namespace.clone(),
+                }
+            }
             (source, _) => PrepareError::Unreadable { what: format!("{} {name}", kind.as_str()), source },
         })
     }

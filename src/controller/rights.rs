@@ -1,7 +1,7 @@
 //! Which right is missing: who needs it, and on what. The API server says only what it forbids.
 
 use crate::{
-    cluster::{ClusterError, NOT_IMPERSONATED},
+    cluster::{ClusterError, NOT_IMPERSONATED, UNAUTHENTICATED},
     release::Identity,
     types::ReleaseKey,
 };
@@ -16,6 +16,9 @@ pub(super) fn to_read_records(error: ClusterError, reader: &Identity, release: &
 /// What to do where `who` may not do that with the Secrets of a release.
 pub(super) fn remedy(why: &str, who: &Identity, verbs: &str, release: &ReleaseKey) -> String {
     match who {
+        _ if why.contains(UNAUTHENTICATED) => {
+            "let the operator have credentials that the API server accepts".to_owned()
+        }
         Identity::ServiceAccount { namespace, name } if why.contains(NOT_IMPERSONATED) => {
             format!("let the operator impersonate service account {name} in namespace {namespace}")
         }
@@ -43,6 +46,9 @@ mod tests {
         assert!(
             told("User operator cannot impersonate resource", &account)
                 .ends_with("; let the operator impersonate service account deployer in namespace apps")
+        );
+        assert!(
+            told("Unauthorized", &account).ends_with("; let the operator have credentials that the API server accepts")
         );
         assert_eq!(to_read_records(ClusterError::Timeout, &account, &release), ClusterError::Timeout);
     }

@@ -133,8 +133,18 @@ pub enum DriftView {
     Due { at: Timestamp },
     /// A task compares.
     Underway,
-    /// As it was found, and nothing has changed since. What could not be compared is tried again then.
-    Is { finding: Finding, again: Option<Timestamp> },
+    /// As it was found, and nothing has changed since. What could not be compared is tried again then; where that is all
+    /// that deviates, as far as is known, it is not `certain`.
+    Is {
+        finding: Finding,
+        #[serde(default = "certain")]
+        certain: bool,
+        again: Option<Timestamp>,
+    },
+}
+
+fn certain() -> bool {
+    true
 }
 
 /// What status remembers of drift.

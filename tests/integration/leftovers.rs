@@ -80,22 +80,23 @@ fn what_was_left_behind_stays_where_somebody_deploys_it_again_meanwhile(s: &Scen
     let gate = Gate::default();
     gate.close();
     let held = s.proxy.rule(Rule::new(is_it, Action::HoldBack(gate.clone())).times(1));
-    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
-    s.eventually("the deletion is about to begin", || (held.hits() == 1).then_some(()));
     let uid = || s.object("/api/v1", "configmaps", "extra").map(|object| object["metadata"]["uid"].clone());
     let extra = uid();
     assert!(extra.is_some(), "still there");
-    // Nobody puts the upgrade by hand back. helm would take longer for it than a request may take: what is held back
-    // would be given up, and nothing would be left to be overtaken.
-    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "a", &json!({ "spec": { "suspend": true } }));
+    // helm would take longer for it than a request may take: what is held back would be given up, and nothing would be
+    // left to be overtaken.
     let failed = s.object("/api/v1", "secrets", "sh.helm.release.v1.a.v2").expect("the record of what left it behind");
     let labels = json!({ "owner": "helm", "name": "a", "version": "4", "status": "deployed" });
     let fourth = json!({ "apiVersion": "v1", "kind": "Secret", "type": failed["type"], "data": failed["data"],
         "metadata": { "name": "sh.helm.release.v1.a.v4", "labels": labels } });
+    s.declare("a", &kept_where_it_fails("1.1.0", &json!({})));
+    s.eventually("the deletion is about to begin", || (held.hits() == 1).then_some(()));
+    // Nobody puts the upgrade by hand back.
+    s.patch("helmrelease.dev/v1alpha1", "HelmRelease", "a", &json!({ "spec": { "suspend": true } }));
     s.land.cluster.apply_value(Some(&s.namespace), &fourth).unwrap();
-    assert_eq!(s.story("a"), "1 superseded, 2 failed, 3 deployed, 4 deployed");
     gate.open();
     looked_at(s);
+    assert_eq!(s.story("a"), "1 superseded, 2 failed, 3 deployed, 4 deployed");
     assert_eq!(uid(), extra, "the revision by hand has it");
 }
 

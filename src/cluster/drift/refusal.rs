@@ -1,6 +1,6 @@
 //! Why something cannot be compared, in the operator's words: those of the API server may quote a value.
 
-use super::super::error::{ClusterError, NOT_IMPERSONATED};
+use super::super::error::{ClusterError, NOT_IMPERSONATED, UNAUTHENTICATED};
 use crate::{release::Member, types::ReleaseKey};
 
 /// How the API server begins to say, with the code of a failure of its own, that what is applied is not of its schema,
@@ -12,9 +12,6 @@ const NO_DRY_RUN: &str = "does not support dry run";
 
 /// How it says that somebody lacks a right, and not that admission denies what is stated.
 const LACKS: [&str; 2] = ["cannot get resource", "cannot patch resource"];
-
-/// How it begins to say that it does not know who asks.
-const UNAUTHENTICATED: &str = "Unauthorized";
 
 /// Another version in each request.
 pub(super) const CHANGES: &str = "it changes all the time";

@@ -245,7 +245,9 @@ impl Drifts {
         if !entry.outdated(prints).is_empty() || (refused && due <= now) {
             return DriftView::Due { at: due };
         }
-        DriftView::Is { finding: entry.finding(members), again: refused.then_some(due) }
+        let deviates = |looked: &Looked| looked.deviation.is_some() && looked.refused.is_none();
+        let certain = entry.looked.iter().flatten().any(deviates) || !refused;
+        DriftView::Is { finding: entry.finding(members), certain, again: refused.then_some(due) }
     }
 
     /// The objects to compare, in the order of their turns; `None` where there are none, or where that is under way.

@@ -130,7 +130,9 @@ async fn compared(objects: usize, answer: impl Fn(&str) -> Answer + Clone + Send
 
 /// What was found, with the names of what is missing; it is looked for again later.
 fn found(view: DriftView) -> (Vec<Box<str>>, Box<str>) {
-    let DriftView::Is { finding: Finding { objects, unseen, .. }, again: Some(_) } = view else { panic!("{view:?}") };
+    let DriftView::Is { finding: Finding { objects, unseen, .. }, again: Some(_), .. } = view else {
+        panic!("{view:?}")
+    };
     (objects.into_iter().map(|one| one.member.name).collect(), unseen.unwrap_or_default())
 }
 

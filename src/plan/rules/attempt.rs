@@ -27,7 +27,10 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
     let Some(record) = records.get(operation.revision).filter(|record| draft.wrote(&operation, record)) else {
         // helm wrote nothing, somebody removed it, or somebody else was first: either way nothing is to be recovered.
         draft.abandon(&operation);
-        drift::unmade(draft, &operation);
+        if drift::is_correction_of_good(draft, &operation) {
+            // Why, is not known: where it brings the operator down, it must not do so at each start.
+            drift::hindered(draft);
+        }
         return None;
     };
     match record.status {

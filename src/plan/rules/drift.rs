@@ -39,26 +39,23 @@ pub(super) fn decide(draft: &mut Draft<'_>) -> Option<Decision> {
         return None;
     }
     let because = settled::here(draft);
-    // Also while it is compared anew, or what is said would change with each comparison.
-    if draft.policy.drift == DriftMode::Correct
-        && draft.memory.drift.as_ref().is_some_and(|drift| drift.finding.count > 0)
-    {
-        draft.held = held(draft);
-    }
-    match draft.snapshot.drift.clone() {
+    let decision = match draft.snapshot.drift.clone() {
         DriftView::Unseen => None,
         DriftView::Due { at } if at <= draft.now() => Decision::act(Action::Detect { revision }, because),
         DriftView::Due { at } => Decision::until(because, at),
         DriftView::Underway => Decision::idle(because),
-        DriftView::Is { finding, again } => {
+        DriftView::Is { finding, certain, again } => {
             let again = again.map(crate::plan::Wake::At);
-            let mut decision = found(draft, revision, finding, because);
+            let mut decision = found(draft, revision, (finding, certain), because);
             if let Some(again) = again.filter(|_| decision.action == Action::Idle) {
                 decision.wake = decision.wake.or_sooner(again);
             }
             Some(decision)
         }
-    }
+    };
+    // Also while it is compared anew, or what is said would change with each comparison.
+    draft.held = held(draft);
+    decision
 }
 
 /// Drift is not looked for any more, or what is desired is another thing: nothing of it is remembered.
@@ -68,15 +65,15 @@ pub(super) fn forget(draft: &mut Draft<'_>) {
     }
 }
 
-fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Because) -> Decision {
-    let drifted = finding.count > 0;
+fn found(draft: &mut Draft<'_>, revision: u32, (finding, certain): (Finding, bool), because: Because) -> Decision {
+    // What cannot be compared any more may be well by now, and what keeps it from being compared would meet helm too.
+    let drifted = finding.count > 0 && certain;
     remember(draft, revision, finding);
     let idle = |because| Decision { action: Action::Idle, because, wake: crate::plan::Wake::Never, placed: false };
     if !drifted || draft.policy.drift != DriftMode::Correct {
         return idle(because);
     }
-    draft.held = held(draft);
-    if draft.held.is_some() {
+    if held(draft).is_some() {
         return idle(because);
     }
     let due = draft.memory.drift.as_ref().and_then(|drift| drift.not_before);
@@ -93,9 +90,13 @@ fn found(draft: &mut Draft<'_>, revision: u32, finding: Finding, because: Becaus
     decision
 }
 
-/// Whoever holds an upgrade back is waited for by a correction too, what is not tried again is not deployed again, and
+/// What keeps that which was found from being corrected. Whoever holds an upgrade back is waited for by a correction too, what is not tried again is not deployed again, and
 /// what could not be judged is not begun.
 fn held(draft: &mut Draft<'_>) -> Option<Held> {
+    let drifted = draft.memory.drift.as_ref().is_some_and(|drift| drift.finding.count > 0);
+    if !drifted || draft.policy.drift != DriftMode::Correct {
+        return None;
+    }
     if matches!(draft.health(), Health::Unknown { refused: true, .. }) {
         return Some(Held::Waits(draft.unseen()));
     }
@@ -163,7 +164,7 @@ fn begun(draft: &mut Draft<'_>) {
     }
 }
 
-/// A correction of drift that wrote no revision: the release is what it was, and good. Its own delays are set already.
+/// A correction of drift that wrote no revision: the release is what it was, and good.
 pub(super) fn is_correction_of_good(draft: &Draft<'_>, operation: &Operation) -> bool {
     // Inputs may not be known: it may be another operator that finds the operation.
     let deployed = draft.at_good().and_then(|good| draft.digest_of(good));
@@ -174,11 +175,11 @@ pub(super) fn is_correction_of_good(draft: &Draft<'_>, operation: &Operation) ->
 /// correction, none was made.
 pub(super) fn unmade(draft: &mut Draft<'_>, operation: &Operation) {
     if is_correction_of_good(draft, operation) {
-        not_made(draft);
+        uncount(draft);
     }
 }
 
-fn not_made(draft: &mut Draft<'_>) {
+fn uncount(draft: &mut Draft<'_>) {
     if let Some(drift) = &mut draft.memory.drift {
         drift.corrections = drift.corrections.saturating_sub(1);
         drift.not_before = None;
@@ -187,7 +188,7 @@ fn not_made(draft: &mut Draft<'_>) {
 
 /// The same where something that passes by itself kept helm from working: later each time, for as long as it does.
 pub(super) fn hindered(draft: &mut Draft<'_>) {
-    not_made(draft);
+    uncount(draft);
     let (now, uid) = (draft.now(), &draft.snapshot.object.uid);
     let failures = &mut draft.memory.failures;
     failures.hindered = failures.hindered.saturating_add(1);

@@ -270,7 +270,7 @@ impl World {
             Some((revision, drifted)) if (revision, drifted) == (self.next() - 1, self.drifted) => {
                 let what = Deviation::fields(vec!["/spec/replicas".into()]);
                 let objects = drifted.then(|| Drifted { member: member(), what });
-                DriftView::Is { finding: Finding::new(objects, None), again: None }
+                DriftView::Is { finding: Finding::new(objects, None), certain: true, again: None }
             }
             Some(_) | None => DriftView::Due { at: self.now },
         }

@@ -134,14 +134,14 @@ fn cross(s: &Scenario<'_>, journey: Journey, point: Point, reference: &Reference
     let trap = Trap::lay(s, &operator, journey, point);
     journey.change(s, point.hooks());
     guard.watch("the crash, or the end without one", |is_over| is_over || trap.has_sprung());
-    wait::until(LAST_WRITES, || trap.has_sprung().then_some(()));
-    trap.disarm();
-    let caught = trap.has_sprung().then(|| s.eventually("the crash has happened", || non_empty(trap.caught())));
     // What helm does is always the same.
     let certain = match point {
         Point::Write { number, .. } => number <= reference.certain_writes(),
         Point::Helm { .. } => true,
     };
+    wait::until(if certain { SETTLED } else { LAST_WRITES }, || trap.has_sprung().then_some(()));
+    trap.disarm();
+    let caught = trap.has_sprung().then(|| s.eventually("the crash has happened", || non_empty(trap.caught())));
     assert!(caught.is_some() || !certain, "it did not come to that point; undisturbed: {:?}", reference.writes);
     if caught.is_some() && point.ends_the_operator() {
         operator.wait_until_ended().unwrap();

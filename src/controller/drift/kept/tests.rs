@@ -56,11 +56,16 @@ fn an_object_is_compared_once_and_again_when_somebody_changed_it() {
     let one = One::new();
     assert!(matches!(one.look(1, there(5, 1), 100), DriftView::Due { at: due } if due <= at(100)));
     one.compare(there(5, 1), read(5, 1, None), 100);
-    assert_eq!(one.look(1, there(5, 1), 100), DriftView::Is { finding: Finding::default(), again: None });
+    assert_eq!(
+        one.look(1, there(5, 1), 100),
+        DriftView::Is { finding: Finding::default(), certain: true, again: None }
+    );
     assert!(one.is_known(1, there(9, 1), 100), "a write of status");
     assert_eq!(one.look(1, there(10, 2), 100), DriftView::Due { at: at(102) });
     one.compare(there(10, 2), read(10, 2, Some(Deviation::fields(vec!["/data".into()]))), 200);
-    let DriftView::Is { finding, again: None } = one.look(1, there(10, 2), 200) else { panic!("not known") };
+    let DriftView::Is { finding, certain: true, again: None } = one.look(1, there(10, 2), 200) else {
+        panic!("not known")
+    };
     assert_eq!((finding.count, finding.objects.len()), (1, 1));
 }
 
@@ -91,13 +96,18 @@ fn what_goes_out_of_view_is_asked_for_once_also_where_it_may_be_gone() {
     let one = One::new();
     assert!(!one.is_known(1, LivePrint::Finished, 100));
     one.compare(LivePrint::Finished, ComparedObject::MayBeGone, 100);
-    assert_eq!(one.look(1, LivePrint::Finished, 100), DriftView::Is { finding: Finding::default(), again: None });
+    assert_eq!(
+        one.look(1, LivePrint::Finished, 100),
+        DriftView::Is { finding: Finding::default(), certain: true, again: None }
+    );
     let other = One::new();
     other.look(1, there(5, 1), 100);
     other.compare(there(5, 1), read(5, 1, None), 100);
     assert!(!other.is_known(1, LivePrint::Finished, 200), "it may be there without helm's label");
     other.compare(LivePrint::Finished, read(6, 2, Some(Deviation::fields(vec!["/metadata/labels".into()]))), 200);
-    let DriftView::Is { finding, again: None } = other.look(1, LivePrint::Absent, 200) else { panic!("not known") };
+    let DriftView::Is { finding, certain: true, again: None } = other.look(1, LivePrint::Absent, 200) else {
+        panic!("not known")
+    };
     assert_eq!(finding.count, 1);
 }
 
@@ -120,7 +130,7 @@ fn what_cannot_be_compared_is_tried_again_later_each_time() {
     one.look(1, there(5, 1), now);
     for _ in 0..10 {
         one.compare(there(5, 1), ComparedObject::Refused(Refusal::lasting("no")), now);
-        let DriftView::Is { finding, again: Some(again) } = one.look(1, there(5, 1), now) else { panic!("known") };
+        let DriftView::Is { finding, again: Some(again), .. } = one.look(1, there(5, 1), now) else { panic!("known") };
         assert_eq!(finding.unseen.as_deref(), Some("ConfigMap a cannot be compared (no)"));
         pauses.push(again.as_second() - now);
         now = again.as_second();
@@ -203,13 +213,16 @@ fn what_is_known_to_deviate_stays_known_while_it_cannot_be_compared_for_now() {
     one.compare(there(5, 1), read(5, 1, deviation.clone()), 100);
     assert!(!one.is_known(1, there(6, 2), 200));
     one.compare(there(6, 2), ComparedObject::Refused(Refusal::passing("no answer")), 200);
-    let DriftView::Is { finding, again: Some(again) } = one.look(1, there(6, 2), 200) else { panic!("not known") };
+    let DriftView::Is { finding, again: Some(again), .. } = one.look(1, there(6, 2), 200) else { panic!("not known") };
     assert_eq!(finding.objects.iter().map(|one| Some(one.what.clone())).collect::<Vec<_>>(), [deviation]);
     assert!(finding.unseen.is_some());
     let again = again.as_second();
     assert!(!one.is_known(1, there(6, 2), again));
     one.compare(there(6, 2), read(6, 2, None), again);
-    assert_eq!(one.look(1, there(6, 2), again), DriftView::Is { finding: Finding::default(), again: None });
+    assert_eq!(
+        one.look(1, there(6, 2), again),
+        DriftView::Is { finding: Finding::default(), certain: true, again: None }
+    );
 }
 
 #[test]
@@ -219,6 +232,6 @@ fn what_cannot_be_compared_any_more_is_not_known_to_deviate() {
     one.compare(there(5, 1), ComparedObject::Missing, 100);
     assert!(!one.is_known(1, there(6, 2), 200));
     one.compare(there(6, 2), ComparedObject::Refused(Refusal::lasting("no")), 200);
-    let DriftView::Is { finding, again: Some(_) } = one.look(1, there(6, 2), 200) else { panic!("not known") };
+    let DriftView::Is { finding, again: Some(_), .. } = one.look(1, there(6, 2), 200) else { panic!("not known") };
     assert_eq!((finding.count, finding.unseen.as_deref()), (0, Some("ConfigMap a cannot be compared (no)")));
 }

@@ -254,6 +254,23 @@ fn a_correction_that_is_held_back_says_so_while_it_is_compared_anew_too() {
 }
 
 #[test]
+fn what_cannot_be_compared_any_more_is_told_and_not_corrected() {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    while world.compared != Some((1, true)) {
+        world.pass();
+    }
+    let mut snapshot = world.snapshot();
+    let DriftView::Is { finding, .. } = snapshot.drift.clone() else { panic!("{:?}", snapshot.drift) };
+    assert!(matches!(plan(&snapshot).action, Action::Ask(_)), "{:?}", plan(&snapshot).action);
+    let again = snapshot.now.checked_add(jiff::SignedDuration::from_secs(4)).unwrap();
+    snapshot.drift = DriftView::Is { finding, certain: false, again: Some(again) };
+    let planned = plan(&snapshot);
+    assert_eq!((&planned.action, planned.wake), (&Action::Idle, Wake::At(again)));
+    assert_eq!(planned.memory.drift.map(|drift| drift.finding.count), Some(1));
+}
+
+#[test]
 fn a_correction_that_could_not_be_judged_is_not_begun() {
     let mut world = watched(DriftMode::Correct);
     world.drifted = true;
@@ -275,6 +292,9 @@ fn a_correction_that_ended_before_helm_wrote_anything_is_not_counted() {
         world.until_runs();
         assert_eq!(world.memory.drift.as_ref().map(|drift| drift.corrections), Some(1));
         world.crash();
+        // Not at once: it may be what brings the operator down.
+        let Wake::At(moment) = world.run().wake else { panic!("{:?}", world.last) };
+        world.now = moment;
     }
     assert!(ends("pink", &world.run().because));
     assert!(!world.drifted);
