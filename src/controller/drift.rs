@@ -131,7 +131,8 @@ async fn run(context: &Context, key: &ObjectKey, desired: &Desired, mut task: Ta
     context.wake(key);
 }
 
-/// What is never told to have ended is never begun again, so this ends whatever happens in it.
+/// Ends in time, and also where the comparison panics: while a task is not told to have ended, its release is not
+/// compared again.
 async fn compare_in_time(
     context: &Context,
     key: &ObjectKey,

@@ -409,7 +409,7 @@ mod tests {
         assert!(context.payloads.get(&release, None).is_none());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_defect_while_an_object_with_values_is_looked_at_does_not_keep_it_from_being_looked_at_again() {
         let (context, _) = mock::context(Repository { breaks: true }, |asked| panic!("{asked:?}"));
         let (key, kind) = (ObjectKey::new("apps", "unicorn"), ValuesKind::ConfigMap);
@@ -419,9 +419,11 @@ mod tests {
         }
         // The watch went past it before.
         context.values.refer(&key, vec![Ref { kind, namespace: "apps".into(), name: "settings".into() }]);
+        let begun = tokio::time::Instant::now();
         context.learn(&key);
         context.tasks.close();
         context.tasks.wait().await;
+        assert_eq!(begun.elapsed(), RETRY_MAX, "not at once: the defect is most likely there again");
         assert_eq!(context.values.unlearned(&key).len(), 1);
         assert!(context.learning.lock().unwrap().is_empty());
     }

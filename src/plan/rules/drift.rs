@@ -90,8 +90,8 @@ fn found(draft: &mut Draft<'_>, revision: u32, (finding, certain): (Finding, boo
     decision
 }
 
-/// What keeps that which was found from being corrected. Whoever holds an upgrade back is waited for by a correction too, what is not tried again is not deployed again, and
-/// what could not be judged is not begun.
+/// What keeps that which was found from being corrected. Whoever holds an upgrade back is waited for by a correction
+/// too, what is not tried again is not deployed again, and what could not be judged is not begun.
 fn held(draft: &mut Draft<'_>) -> Option<Held> {
     let drifted = draft.memory.drift.as_ref().is_some_and(|drift| drift.finding.count > 0);
     if !drifted || draft.policy.drift != DriftMode::Correct {
@@ -154,7 +154,8 @@ fn is_known(before: &Drift, revision: u32, now: &Drifted) -> bool {
     })
 }
 
-/// A correction starts: until it is known to have helped, it counts as one that did not.
+/// A correction starts: it counts as one that did not help, until drift has stayed away or helm is known not to have
+/// begun.
 fn begun(draft: &mut Draft<'_>) {
     let (now, uid) = (draft.now(), &draft.snapshot.object.uid);
     if let Some(drift) = &mut draft.memory.drift {
@@ -186,7 +187,7 @@ fn uncount(draft: &mut Draft<'_>) {
     }
 }
 
-/// The same where something that passes by itself kept helm from working: later each time, for as long as it does.
+/// The same where something kept helm from working that may pass by itself: later each time, for as long as it does.
 pub(super) fn hindered(draft: &mut Draft<'_>) {
     uncount(draft);
     let (now, uid) = (draft.now(), &draft.snapshot.object.uid);

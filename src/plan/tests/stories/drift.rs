@@ -5,7 +5,7 @@ use crate::{
     plan::{Held, Wake},
     release::{
         Cause, DependencyState, DependencyView, DriftMode, DriftView, FailureClass, Fault, Health, HistoryResult,
-        InputsView, OperationKind::Test,
+        InputsView, OperationKind::Test, Snapshot,
     },
 };
 
@@ -22,6 +22,16 @@ fn watched(mode: DriftMode) -> World {
 fn disturbed(world: &mut World) -> Because {
     world.drifted = true;
     world.run().because
+}
+
+/// The next pass is told of drift for the first time, and corrects it.
+fn found() -> Snapshot {
+    let mut world = watched(DriftMode::Correct);
+    world.drifted = true;
+    while world.compared != Some((1, true)) {
+        world.pass();
+    }
+    world.snapshot()
 }
 
 fn causes(world: &World) -> Vec<(OperationKind, Cause, HistoryResult)> {
@@ -221,13 +231,8 @@ fn a_correction_that_helm_never_came_to_is_not_counted_and_waits_longer_each_tim
 
 #[test]
 fn a_correction_that_is_held_back_says_by_what() {
-    let mut world = watched(DriftMode::Correct);
-    world.drifted = true;
-    while world.compared != Some((1, true)) {
-        world.pass();
-    }
-    let mut snapshot = world.snapshot();
-    let said = |snapshot: &crate::release::Snapshot| plan(snapshot).held;
+    let mut snapshot = found();
+    let said = |snapshot: &Snapshot| plan(snapshot).held;
     assert_eq!(said(&snapshot), None);
     let missing = DependencyView { name: "apps/db".into(), state: DependencyState::Missing };
     snapshot.dependencies = vec![missing.clone()];
@@ -238,12 +243,7 @@ fn a_correction_that_is_held_back_says_by_what() {
 
 #[test]
 fn a_correction_that_is_held_back_says_so_while_it_is_compared_anew_too() {
-    let mut world = watched(DriftMode::Correct);
-    world.drifted = true;
-    while world.compared != Some((1, true)) {
-        world.pass();
-    }
-    let mut snapshot = world.snapshot();
+    let mut snapshot = found();
     let missing = DependencyView { name: "apps/db".into(), state: DependencyState::Missing };
     snapshot.dependencies = vec![missing.clone()];
     snapshot.memory = plan(&snapshot).memory;
@@ -255,12 +255,7 @@ fn a_correction_that_is_held_back_says_so_while_it_is_compared_anew_too() {
 
 #[test]
 fn what_cannot_be_compared_any_more_is_told_and_not_corrected() {
-    let mut world = watched(DriftMode::Correct);
-    world.drifted = true;
-    while world.compared != Some((1, true)) {
-        world.pass();
-    }
-    let mut snapshot = world.snapshot();
+    let mut snapshot = found();
     let DriftView::Is { finding, .. } = snapshot.drift.clone() else { panic!("{:?}", snapshot.drift) };
     assert!(matches!(plan(&snapshot).action, Action::Ask(_)), "{:?}", plan(&snapshot).action);
     let again = snapshot.now.checked_add(jiff::SignedDuration::from_secs(4)).unwrap();
@@ -272,12 +267,7 @@ fn what_cannot_be_compared_any_more_is_told_and_not_corrected() {
 
 #[test]
 fn a_correction_that_could_not_be_judged_is_not_begun() {
-    let mut world = watched(DriftMode::Correct);
-    world.drifted = true;
-    while world.compared != Some((1, true)) {
-        world.pass();
-    }
-    let mut snapshot = world.snapshot();
+    let mut snapshot = found();
     snapshot.health.health = Health::Unknown { why: "Deployments may not be watched".into(), refused: true };
     let planned = plan(&snapshot);
     assert_eq!(planned.action, Action::Idle);
